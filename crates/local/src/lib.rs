@@ -1,0 +1,1 @@
+//! The AWS services an agent needs, on one loopback port of a laptop.
