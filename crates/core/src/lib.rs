@@ -1,1 +1,20 @@
-//! .
+//! What an agent is and how a turn runs.
+//!
+//! An [`agent::Agent`] makes a [`turn::TurnRequest`] of a payload. The turn is decided by a machine
+//! without IO ([`turn`]) and performed by one loop ([`drive`]), which asks a [`model::Model`] and calls
+//! [`tool`]s. What was said is kept by a [`memory::SessionMemory`] in the form of
+//! [`history::CompleteTurn`]s. This crate knows nothing of HTTP servers; the AWS SDK is seen in
+//! [`model::bedrock`], in the AgentCore store of [`memory`] and in [`aws`] only.
+
+pub mod activity;
+pub mod agent;
+pub mod aws;
+pub mod drive;
+pub mod guard;
+pub mod history;
+pub mod memory;
+pub mod message;
+pub mod model;
+pub mod settings;
+pub mod tool;
+pub mod turn;

@@ -1,0 +1,165 @@
+//! What an agent is: a name, a payload, and what it makes of it.
+//!
+//! An agent decides what is said to the model and nothing else. How it is called, how the model is
+//! reached and where the session's memory lives is the business of other rooms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::activity::{Activity, Busy};
+use crate::turn::TurnRequest;
+
+/// Turns payloads into turns.
+///
+/// ```
+/// use agentcore_core::agent::{Agent, Context, PayloadError, Prompt};
+/// use agentcore_core::turn::TurnRequest;
+///
+/// /// Answers in one line.
+/// struct Haiku;
+///
+/// impl Agent for Haiku {
+///     type Payload = Prompt;
+///     const NAME: &str = "haiku";
+///
+///     fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+///         Ok(TurnRequest::new(payload.text()?).system("You answer in haiku.").max_tokens(64))
+///     }
+/// }
+/// ```
+pub trait Agent: Send + Sync + 'static {
+    /// What callers send. Members it does not name are ignored.
+    type Payload: DeserializeOwned + Send + 'static;
+
+    /// The agent's name: `[a-zA-Z][a-zA-Z0-9_]{0,47}`, as AgentCore allows it.
+    const NAME: &'static str;
+
+    /// The payload that `--local-test` sends.
+    const SAMPLE: &'static str = r#"{"prompt": "Hello! What can you do for me?"}"#;
+
+    /// Makes a turn of a payload. Must not block: it runs on the path of every invocation.
+    ///
+    /// # Errors
+    /// When the payload is well-formed and yet makes no sense; the caller is told with status 400.
+    fn turn(&self, payload: Self::Payload, context: &Context) -> Result<TurnRequest, PayloadError>;
+}
+
+/// Why a payload that could be read makes no sense. Callers see this sentence, so it names members and
+/// allowed values and never repeats what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// A member that must be there is not.
+    #[error("`{0}` is missing; send it as a string that is not blank")]
+    Missing(&'static str),
+    /// A member is there and says nothing.
+    #[error("`{0}` is blank; send what the user wrote, or leave it out to let the agent open the conversation")]
+    Blank(&'static str),
+    /// A member is outside what it may be.
+    #[error("`{member}` {problem}")]
+    Invalid {
+        /// Which, as a path from the payload's top.
+        member: &'static str,
+        /// What it must be, as the end of a sentence.
+        problem: String,
+    },
+}
+
+/// The payload of most agents: `prompt`, or `message` where `prompt` is absent.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Prompt {
+    prompt: Option<String>,
+    message: Option<String>,
+    user_id: Option<String>,
+}
+
+/// What is known of an invocation beside its payload.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The session this invocation belongs to.
+    pub session_id: String,
+    /// This one invocation; callers are told it, and logs carry it.
+    pub request_id: String,
+    /// The caller's user, where the caller names one.
+    pub user_id: Option<String>,
+    /// The workload access token of AgentCore Identity.
+    pub workload_access_token: Option<Secret>,
+    /// Where AgentCore Identity sends a user back to.
+    pub oauth2_callback_url: Option<String>,
+    /// The caller's `Authorization` header, where the runtime lets it through.
+    pub authorization: Option<Secret>,
+    /// The other headers a handler may see, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// What the process is busy with.
+    pub activity: Activity,
+}
+
+/// A value that never shows in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+// === impl Prompt ===
+
+impl Prompt {
+    /// What the user wrote.
+    ///
+    /// # Errors
+    /// When there is neither `prompt` nor `message`, or when it is blank.
+    pub fn text(self) -> Result<String, PayloadError> {
+        self.text_or_opening()?.ok_or(PayloadError::Missing("prompt"))
+    }
+
+    /// What the user wrote, or none when the payload has neither `prompt` nor `message`: the app has
+    /// opened the conversation and the agent speaks first.
+    ///
+    /// # Errors
+    /// When what was sent is blank.
+    pub fn text_or_opening(self) -> Result<Option<String>, PayloadError> {
+        let (member, text) = match (self.prompt, self.message) {
+            (Some(prompt), _) => ("prompt", prompt),
+            (None, Some(message)) => ("message", message),
+            (None, None) => return Ok(None),
+        };
+        if text.trim().is_empty() {
+            return Err(PayloadError::Blank(member));
+        }
+        Ok(Some(text))
+    }
+
+    /// Whose words they are, where the payload says so.
+    pub fn user_id(&self) -> Option<String> {
+        self.user_id.clone()
+    }
+}
+
+// === impl Context ===
+
+impl Context {
+    /// Keeps the session busy, and so alive, until the guard is dropped: for work that goes on after
+    /// the answer.
+    pub fn busy(&self, job: impl Into<String>) -> Busy {
+        self.activity.begin(job)
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}

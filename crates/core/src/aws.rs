@@ -1,0 +1,101 @@
+//! How AWS is reached: one TLS stack, one HTTP client, and nothing decided before the first call.
+//!
+//! AgentCore may snapshot a started process and revive it days later in many places, so connections and
+//! credentials are made when they are first needed, not at start-up.
+
+use std::time::Duration;
+
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_types::{Document, Number};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use tokio::sync::OnceCell;
+
+use crate::model::residency::Region;
+
+/// How long a connection to AWS may take to open. Within a region it takes milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a call is made in all before its failure is passed on.
+const ATTEMPTS: u32 = 3;
+
+/// AWS in one region, set up at the first call.
+#[derive(Debug)]
+pub struct Aws {
+    region: Region,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Aws {
+    /// AWS in `region`. Nothing is opened or read yet.
+    pub fn new(region: Region) -> Self {
+        Self { region, config: OnceCell::new() }
+    }
+
+    /// The region's name.
+    pub fn region(&self) -> &str {
+        self.region.as_str()
+    }
+
+    /// What a service's client is made from. Credentials come from the standard chain, the endpoint
+    /// from `AWS_ENDPOINT_URL` and its kin where set.
+    pub async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| self.load()).await
+    }
+
+    async fn load(&self) -> SdkConfig {
+        // ring, not aws-lc: 2 MB smaller, and aws-lc does not start under arm64 emulation.
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+        aws_config::defaults(BehaviorVersion::latest())
+            .region(aws_config::Region::new(self.region.as_str().to_owned()))
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(timeouts)
+            // Silence in an answer is bounded by the operator's own settings.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .load()
+            .await
+    }
+}
+
+/// A JSON value as the SDK takes it.
+pub(crate) fn document(value: serde_json::Value) -> Document {
+    use serde_json::Value;
+    match value {
+        Value::Null => Document::Null,
+        Value::Bool(value) => Document::Bool(value),
+        Value::Number(number) => Document::Number(document_number(&number)),
+        Value::String(text) => Document::String(text),
+        Value::Array(items) => Document::Array(items.into_iter().map(document).collect()),
+        Value::Object(members) => {
+            Document::Object(members.into_iter().map(|(name, value)| (name, document(value))).collect())
+        }
+    }
+}
+
+/// What the SDK gives, as a JSON value. Numbers that JSON cannot hold become null.
+pub(crate) fn json(document: Document) -> serde_json::Value {
+    use serde_json::Value;
+    match document {
+        Document::Null => Value::Null,
+        Document::Bool(value) => Value::Bool(value),
+        Document::Number(Number::PosInt(number)) => number.into(),
+        Document::Number(Number::NegInt(number)) => number.into(),
+        Document::Number(Number::Float(number)) => number.into(),
+        Document::String(text) => Value::String(text),
+        Document::Array(items) => items.into_iter().map(json).collect(),
+        Document::Object(members) => members.into_iter().map(|(name, value)| (name, json(value))).collect(),
+    }
+}
+
+fn document_number(number: &serde_json::Number) -> Number {
+    match (number.as_u64(), number.as_i64()) {
+        (Some(number), _) => Number::PosInt(number),
+        (None, Some(number)) => Number::NegInt(number),
+        (None, None) => Number::Float(number.as_f64().unwrap_or(f64::NAN)),
+    }
+}

@@ -1,0 +1,96 @@
+//! What may veto a user's message before the model sees it.
+//!
+//! A guard is pure and quick: it looks at text and decides, so the turn machine can ask it without
+//! waiting. What it flags travels with the answer, so that an app can act, and into the log without
+//! the text.
+
+use serde::Serialize;
+
+/// Looks at a user's words before the model does.
+pub trait Guard: Send + Sync + 'static {
+    /// Decides about one message. Must be quick (below a millisecond) and must not block: it runs on
+    /// the path of every turn.
+    fn inspect(&self, text: &str) -> Verdict;
+}
+
+/// What a guard decides about a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing to see.
+    Allow,
+    /// The model answers, with one more instruction in its system prompt.
+    Annotate {
+        /// What is added to the system prompt of this turn.
+        instruction: String,
+        /// Why.
+        flag: Flag,
+    },
+    /// The guard answers, and the model is not asked.
+    Answer {
+        /// The whole answer.
+        text: String,
+        /// Why.
+        flag: Flag,
+    },
+}
+
+/// Why a guard acted: names only, never the user's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Flag {
+    /// What it is about, such as `self_harm`.
+    pub kind: &'static str,
+    /// The rule that matched.
+    pub rule: &'static str,
+    /// How grave it is.
+    #[serde(skip)]
+    pub severity: Severity,
+}
+
+/// How grave a flag is, mildest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing was flagged.
+    #[default]
+    None,
+    /// Worth knowing.
+    Info,
+    /// Somebody should look.
+    Elevated,
+    /// A person may be in danger.
+    Crisis,
+}
+
+/// What was done about a message, mildest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SafetyAction {
+    /// Nothing.
+    #[default]
+    None,
+    /// The model was given an instruction.
+    Annotated,
+    /// The guard answered instead of the model.
+    Answered,
+}
+
+/// What the guards of a turn found, in sum; part of every answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Safety {
+    /// The gravest flag's severity.
+    pub severity: Severity,
+    /// The strongest thing done.
+    pub action: SafetyAction,
+    /// Every flag, in the order the guards were asked.
+    pub flags: Vec<Flag>,
+}
+
+// === impl Safety ===
+
+impl Safety {
+    pub(crate) fn raise(&mut self, flag: Flag, action: SafetyAction) {
+        self.severity = self.severity.max(flag.severity);
+        self.action = self.action.max(action);
+        self.flags.push(flag);
+    }
+}

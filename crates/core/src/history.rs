@@ -1,0 +1,234 @@
+//! What was said before, kept in the only form that Converse accepts.
+//!
+//! Converse refuses a conversation that does not begin with the user, does not alternate, holds blank
+//! text, or asks for a tool without answering it. One such turn in a session's memory would make every
+//! later call of that session fail. So memory holds [`CompleteTurn`]s only, and the one way to make
+//! them is [`complete`], which repairs whatever it is given and loses no text.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
+
+/// Stands where an answer should be that never came, so that the roles still alternate.
+pub const INTERRUPTED: &str = "[The answer was interrupted.]";
+
+/// Stands before an answer that no user message led to.
+pub const OPENED: &str = "[The conversation was opened.]";
+
+/// The reason given to the model for a tool call whose result never arrived.
+const NO_RESULT: &str = "The call was interrupted; its result is not known.";
+
+/// One finished turn: from a user's words to the answer that closes it.
+///
+/// It begins with a user message, alternates, answers every tool call, holds no blank text and ends
+/// with the assistant, so any sequence of complete turns is a conversation that Converse accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompleteTurn {
+    messages: Vec<Message>,
+    estimated_tokens: usize,
+}
+
+/// Sorts messages, oldest first, into complete turns, mending what is broken.
+///
+/// Whole turns come back as they were. A turn that ends in the middle is closed with
+/// [`INTERRUPTED`]; tool calls without a result get an error result, results without a call are
+/// dropped, and blank text is dropped. No other text is lost.
+///
+/// ```
+/// use agentcore_core::history::{complete, INTERRUPTED};
+/// use agentcore_core::message::Message;
+///
+/// let turns = complete([Message::user("Are you there?")]);
+/// assert_eq!(turns[0].messages()[1].text(), INTERRUPTED);
+/// ```
+pub fn complete(messages: impl IntoIterator<Item = Message>) -> Vec<CompleteTurn> {
+    let mut repair = Repair::default();
+    for message in messages {
+        repair.take(message);
+    }
+    repair.close_turn();
+    repair.turns
+}
+
+/// The newest turns whose estimates together stay within `budget_tokens`: whole turns only, dropped
+/// from the old end.
+pub fn newest_within(turns: &[Arc<CompleteTurn>], budget_tokens: usize) -> &[Arc<CompleteTurn>] {
+    let mut left = budget_tokens;
+    let kept = turns
+        .iter()
+        .rev()
+        .take_while(|turn| match left.checked_sub(turn.estimated_tokens()) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        })
+        .count();
+    &turns[turns.len() - kept..]
+}
+
+/// Estimates how many tokens a text of `bytes` UTF-8 bytes costs, on the high side.
+///
+/// Claude's English runs at 3.5 to 4 bytes a token; 3 leaves room for other languages and markup.
+pub fn estimate_tokens(bytes: usize) -> usize {
+    bytes.div_ceil(3)
+}
+
+// === impl CompleteTurn ===
+
+impl CompleteTurn {
+    /// The turn's messages, oldest first.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// About how many tokens the turn costs when it is sent again, on the high side.
+    pub fn estimated_tokens(&self) -> usize {
+        self.estimated_tokens
+    }
+
+    fn new(messages: Vec<Message>) -> Self {
+        let estimated_tokens = messages.iter().map(estimate_message).sum();
+        Self {
+            messages,
+            estimated_tokens,
+        }
+    }
+}
+
+/// About how many tokens a message costs, its framing included, on the high side.
+pub fn estimate_message(message: &Message) -> usize {
+    /// Role markers and separators around a message.
+    const FRAMING: usize = 4;
+    FRAMING + message.content.iter().map(estimate_block).sum::<usize>()
+}
+
+fn estimate_block(block: &ContentBlock) -> usize {
+    match block {
+        ContentBlock::Text(text) => estimate_tokens(text.len()),
+        structured => estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len())),
+    }
+}
+
+// === impl Repair ===
+
+/// Takes messages one at a time and keeps the turn under its hands acceptable.
+#[derive(Default)]
+struct Repair {
+    turns: Vec<CompleteTurn>,
+    current: Vec<Message>,
+}
+
+impl Repair {
+    fn take(&mut self, mut message: Message) {
+        message.content.retain(|block| !block.is_blank());
+        match message.role {
+            Role::User => self.take_user(message),
+            Role::Assistant => self.take_assistant(message),
+        }
+    }
+
+    fn take_user(&mut self, message: Message) {
+        let (results, rest) = split_results(message.content);
+        let unanswered = self.unanswered_calls();
+        let answers_a_call =
+            results.iter().any(|result| unanswered.iter().any(|call| call.tool_use_id == result.tool_use_id));
+        if answers_a_call {
+            let mut content = one_result_each(&unanswered, results, |_| NO_RESULT.to_owned());
+            content.extend(rest);
+            self.current.push(Message { role: Role::User, content });
+        } else if !rest.is_empty() {
+            self.close_turn();
+            self.current.push(Message { role: Role::User, content: rest });
+        }
+    }
+
+    fn take_assistant(&mut self, message: Message) {
+        let content = without_repeated_calls(message.content);
+        if content.is_empty() {
+            return;
+        }
+        if self.current.is_empty() {
+            self.current.push(Message::user(OPENED));
+        }
+        self.answer_open_calls();
+        match self.current.last_mut() {
+            Some(last) if last.role == Role::Assistant => last.content.extend(content),
+            _ => self.current.push(Message { role: Role::Assistant, content }),
+        }
+    }
+
+    /// The calls of the last message, when nothing has answered them yet.
+    fn unanswered_calls(&self) -> Vec<ToolUse> {
+        match self.current.last() {
+            Some(last) if last.role == Role::Assistant => last.tool_uses().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn answer_open_calls(&mut self) {
+        let unanswered = self.unanswered_calls();
+        if !unanswered.is_empty() {
+            let content = one_result_each(&unanswered, Vec::new(), |_| NO_RESULT.to_owned());
+            self.current.push(Message { role: Role::User, content });
+        }
+    }
+
+    fn close_turn(&mut self) {
+        if self.current.is_empty() {
+            return;
+        }
+        self.answer_open_calls();
+        if self.current.last().is_some_and(|last| last.role == Role::User) {
+            self.current.push(Message::assistant(INTERRUPTED));
+        }
+        self.turns.push(CompleteTurn::new(std::mem::take(&mut self.current)));
+    }
+}
+
+fn split_results(content: Vec<ContentBlock>) -> (Vec<ToolResult>, Vec<ContentBlock>) {
+    let mut results = Vec::new();
+    let mut rest = Vec::new();
+    for block in content {
+        match block {
+            ContentBlock::ToolResult(result) => results.push(result),
+            // Only the model asks for tools: in a user's message the request is noise.
+            ContentBlock::ToolUse(_) => {}
+            text => rest.push(text),
+        }
+    }
+    (results, rest)
+}
+
+/// One result for each call, in the order of the calls; `reason` stands in where none has come.
+pub(crate) fn one_result_each(
+    calls: &[ToolUse],
+    mut results: Vec<ToolResult>,
+    reason: impl Fn(&ToolUse) -> String,
+) -> Vec<ContentBlock> {
+    calls
+        .iter()
+        .map(|call| {
+            let place = results.iter().position(|result| result.tool_use_id == call.tool_use_id);
+            place.map_or_else(
+                || ToolResult::error(&call.tool_use_id, reason(call)),
+                |place| results.swap_remove(place),
+            )
+        })
+        .map(ContentBlock::ToolResult)
+        .collect()
+}
+
+fn without_repeated_calls(content: Vec<ContentBlock>) -> Vec<ContentBlock> {
+    let mut seen = HashSet::new();
+    content
+        .into_iter()
+        .filter(|block| match block {
+            ContentBlock::Text(_) => true,
+            ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
+            ContentBlock::ToolResult(_) => false,
+        })
+        .collect()
+}

@@ -1,0 +1,240 @@
+//! Asking a model: what is asked, what comes back, and how it can fail.
+//!
+//! [`Model`] is the one seam between the turn and whoever generates text. The shapes are Converse's;
+//! [`bedrock`] is the implementation that calls AWS.
+
+pub mod bedrock;
+pub mod residency;
+mod writing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use serde::Serialize;
+
+use crate::history::CompleteTurn;
+use crate::message::{Message, Role, StopReason, Usage};
+use crate::tool::ToolSpec;
+
+pub use writing::AnswerInWriting;
+
+/// Something that answers a conversation.
+pub trait Model: Send + Sync + 'static {
+    /// Answers in one piece.
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>>;
+
+    /// Answers piece by piece. The stream ends after [`ModelEvent::Metadata`] or with one error.
+    fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>>;
+}
+
+/// A model's answer as it is written.
+pub type ModelEvents = BoxStream<'static, Result<ModelEvent, ModelError>>;
+
+/// What a model is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRequest {
+    /// The system prompt; none when empty.
+    pub system: String,
+    /// The turns before this one, oldest first, shared with the session.
+    pub history: Vec<Arc<CompleteTurn>>,
+    /// This turn's messages so far: the user's, then tool rounds.
+    pub messages: Vec<Message>,
+    /// How the answer is sampled and bounded.
+    pub parameters: ModelParameters,
+    /// The tools the model may ask for.
+    pub tools: Vec<ToolSpec>,
+}
+
+/// How an answer is sampled and bounded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelParameters {
+    /// The longest answer, in tokens; at least 1.
+    pub max_tokens: u32,
+    /// Randomness, 0 to 1; the model's own default when absent.
+    pub temperature: Option<f32>,
+    /// Texts that end the answer when the model writes them.
+    pub stop_sequences: Vec<String>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelAnswer {
+    /// What the model said.
+    pub message: Message,
+    /// Why it stopped.
+    pub stop_reason: StopReason,
+    /// What it counted.
+    pub usage: Usage,
+}
+
+/// A piece of an answer, in the JSON shape of Bedrock's ConverseStream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ModelEvent {
+    /// The answer begins.
+    MessageStart {
+        /// Always the assistant.
+        role: Role,
+    },
+    /// A block begins that is not plain text.
+    ContentBlockStart {
+        /// The block's place in the message, from 0.
+        content_block_index: usize,
+        /// What kind of block.
+        start: BlockStart,
+    },
+    /// A block goes on.
+    ContentBlockDelta {
+        /// The block's place in the message, from 0.
+        content_block_index: usize,
+        /// What is added.
+        delta: BlockDelta,
+    },
+    /// A block is complete.
+    ContentBlockStop {
+        /// The block's place in the message, from 0.
+        content_block_index: usize,
+    },
+    /// The answer is complete.
+    MessageStop {
+        /// Why.
+        stop_reason: StopReason,
+    },
+    /// What it cost; the last event.
+    Metadata {
+        /// Tokens counted.
+        usage: Usage,
+        /// The model service's own timing.
+        metrics: Metrics,
+    },
+}
+
+/// How a block that is not plain text begins.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum BlockStart {
+    /// A tool call.
+    ToolUse {
+        /// The model's name for the call.
+        tool_use_id: String,
+        /// The tool's name.
+        name: String,
+    },
+}
+
+/// What is added to a block.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlockDelta {
+    /// More text.
+    Text(String),
+    /// More of a tool call's arguments: a fragment of JSON text.
+    ToolUse {
+        /// The fragment.
+        input: String,
+    },
+}
+
+/// The model service's own timing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Milliseconds from request to the end of the answer, as the service measured it.
+    pub latency_ms: u64,
+}
+
+/// Why a model did not answer, each with what can be done about it.
+///
+/// The sentences name the model and the service's own reason, which is for operators and logs; what
+/// callers may see is decided where callers are answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Too many requests or tokens a minute.
+    #[error("the model is throttled; ask again later, or raise the quota of {model} in Service Quotas")]
+    Throttled {
+        /// The model asked.
+        model: String,
+        /// Seconds the service asks to wait, where it says so.
+        retry_after: Option<u64>,
+    },
+    /// The role may not call this model.
+    #[error(
+        "no access to {model}: {reason}; allow bedrock:InvokeModel and \
+         bedrock:InvokeModelWithResponseStream on the inference profile and on the model in every \
+         region it routes to"
+    )]
+    AccessDenied {
+        /// The model asked.
+        model: String,
+        /// The service's reason.
+        reason: String,
+    },
+    /// No such model or profile in this region.
+    #[error("{model} is not known in {region}: {reason}; check MODEL_ID and AWS_REGION")]
+    UnknownModel {
+        /// The model asked.
+        model: String,
+        /// Where it was asked.
+        region: String,
+        /// The service's reason.
+        reason: String,
+    },
+    /// The model has reached the end of its life.
+    #[error("{model} is retired: {reason}; set MODEL_ID to its successor")]
+    RetiredModel {
+        /// The model asked.
+        model: String,
+        /// The service's reason.
+        reason: String,
+    },
+    /// The conversation does not fit the model's context.
+    #[error("the conversation is too long for {model}; send a shorter message or lower HISTORY_TOKENS")]
+    ContextTooLong {
+        /// The model asked.
+        model: String,
+    },
+    /// The service refuses the request as malformed: a defect of the agent or of this runtime.
+    #[error("{model} refused the request: {reason}")]
+    InvalidRequest {
+        /// The model asked.
+        model: String,
+        /// The service's reason.
+        reason: String,
+    },
+    /// No credentials could be had.
+    #[error("no AWS credentials: {reason}; on AgentCore check the execution role, elsewhere the AWS profile")]
+    NoCredentials {
+        /// What the credential chain said.
+        reason: String,
+    },
+    /// The service could not be reached at all.
+    #[error("the model service cannot be reached: {reason}; check AWS_REGION, AWS_ENDPOINT_URL and the network")]
+    Unreachable {
+        /// What the connection said.
+        reason: String,
+    },
+    /// The service answered, and cannot serve now.
+    #[error("the model service cannot answer now: {reason}; ask again")]
+    Unavailable {
+        /// The service's reason.
+        reason: String,
+    },
+    /// Nothing came within the time allowed.
+    #[error("the model was silent for {} ms while {waiting_for} was due; ask again, or raise {variable}", waited.as_millis())]
+    Silent {
+        /// What was due.
+        waiting_for: &'static str,
+        /// How long was waited.
+        waited: Duration,
+        /// The setting that bounds it.
+        variable: &'static str,
+    },
+    /// The answer broke off in the middle.
+    #[error("the answer broke off: {reason}; ask again")]
+    BrokenStream {
+        /// What broke.
+        reason: String,
+    },
+}

@@ -1,0 +1,155 @@
+//! Where a conversation may be processed.
+//!
+//! Vitracka's conversations are health data of people in the EU, so a model is called only through an
+//! `eu.` inference profile, which routes within EU regions, and only from an EU region. Anything else
+//! refuses to start, unless an operator says `DATA_RESIDENCY=any`.
+
+use std::fmt;
+
+use crate::settings::SettingsError;
+
+/// The model asked when `MODEL_ID` says nothing: Claude 3.5 Sonnet through its EU profile.
+pub const DEFAULT_MODEL_ID: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
+
+/// The region called when `AWS_REGION` says nothing: Ireland.
+pub const DEFAULT_REGION: &str = "eu-west-1";
+
+/// AWS regions on the soil of the EU, the sovereign cloud included. London (`eu-west-2`) and Zurich
+/// (`eu-central-2`) are `eu-` by name only.
+///
+/// Source: the AWS list of regions and the EU's list of member states, November 2026.
+pub const EU_REGIONS: [&str; 7] = [
+    "eu-central-1",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-3",
+    "eusc-de-east-1",
+];
+
+/// How far data may go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Residency {
+    /// EU profiles and EU regions only.
+    #[default]
+    Eu,
+    /// Anywhere, on purpose.
+    Any,
+}
+
+/// A model or inference profile that may be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelId(String);
+
+/// A region that may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region(String);
+
+// === impl Residency ===
+
+impl Residency {
+    /// Reads `DATA_RESIDENCY`.
+    ///
+    /// # Errors
+    /// When the value is neither `eu` nor `any`.
+    pub fn parse(value: &str) -> Result<Self, SettingsError> {
+        match value {
+            "eu" => Ok(Self::Eu),
+            "any" => Ok(Self::Any),
+            _ => Err(SettingsError::invalid("DATA_RESIDENCY", value, "must be `eu` or `any`")),
+        }
+    }
+}
+
+// === impl ModelId ===
+
+impl ModelId {
+    /// Checks `MODEL_ID` against what may be asked.
+    ///
+    /// # Errors
+    /// When the id is mistyped or empty, and, unless `residency` is [`Residency::Any`], when it is not
+    /// an EU inference profile: an id that begins with `eu.`, or the ARN of such a profile in an EU
+    /// region.
+    pub fn parse(value: &str, residency: Residency) -> Result<Self, SettingsError> {
+        if let Some(right) = with_dashes(value) {
+            return Err(SettingsError::MistypedModel { value: value.to_owned(), right });
+        }
+        let well_formed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+        if value.is_empty() || !value.chars().all(well_formed) {
+            let problem = format!("is not a model id; {DEFAULT_MODEL_ID} is one");
+            return Err(SettingsError::invalid("MODEL_ID", value, problem));
+        }
+        if residency == Residency::Eu && !is_eu_profile(value) {
+            return Err(SettingsError::outside_eu(
+                "MODEL_ID",
+                value,
+                "is not an EU inference profile (their ids begin with `eu.`)",
+            ));
+        }
+        Ok(Self(value.to_owned()))
+    }
+
+    /// The id as Bedrock takes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The id with dashes, where the version was written with a dot (`claude-3.5-…`), as no id is.
+fn with_dashes(value: &str) -> Option<String> {
+    let (before, after) = value.split_once("claude-")?;
+    let (version, rest) = after.split_once('-')?;
+    let (major, minor) = version.split_once('.')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(major) && digits(minor)).then(|| format!("{before}claude-{major}-{minor}-{rest}"))
+}
+
+fn is_eu_profile(value: &str) -> bool {
+    let Some(arn) = value.strip_prefix("arn:") else {
+        return value.starts_with("eu.");
+    };
+    let parts: Vec<&str> = arn.splitn(5, ':').collect();
+    matches!(
+        parts[..],
+        [_, "bedrock", region, _, resource]
+            if EU_REGIONS.contains(&region) && resource.starts_with("inference-profile/eu.")
+    )
+}
+
+// === impl Region ===
+
+impl Region {
+    /// Checks `AWS_REGION` against where data may be sent.
+    ///
+    /// # Errors
+    /// When it is not one of [`EU_REGIONS`], unless `residency` is [`Residency::Any`].
+    pub fn parse(value: &str, residency: Residency) -> Result<Self, SettingsError> {
+        if residency == Residency::Eu && !EU_REGIONS.contains(&value) {
+            let problem = match value {
+                "eu-west-2" => "is in the United Kingdom, not in the EU".to_owned(),
+                "eu-central-2" => "is in Switzerland, not in the EU".to_owned(),
+                _ => format!("is not an EU region (those are {})", EU_REGIONS.join(", ")),
+            };
+            return Err(SettingsError::outside_eu("AWS_REGION", value, problem));
+        }
+        Ok(Self(value.to_owned()))
+    }
+
+    /// The region's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

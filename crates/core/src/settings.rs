@@ -1,0 +1,253 @@
+//! What an operator sets in the environment, checked before anything runs.
+//!
+//! A process that would refuse its first user refuses to start instead, in a sentence that names the
+//! variable, its value and the remedy. Nothing here touches the network or the disk.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::model::ModelParameters;
+use crate::model::residency::{DEFAULT_MODEL_ID, DEFAULT_REGION, ModelId, Region, Residency};
+
+/// How many tokens of earlier turns go with a call unless `HISTORY_TOKENS` says otherwise: some
+/// hundred short turns, at 0.07 USD of input tokens a call at the most for Claude 3.5 Sonnet.
+pub const DEFAULT_HISTORY_TOKENS: usize = 24_000;
+
+/// The context of Claude 3.5 Sonnet, in tokens; request and answer share it.
+pub const CONTEXT_TOKENS: usize = 200_000;
+
+/// Everything the turn loop takes from the environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Whom to ask, and where.
+    pub model: ModelSettings,
+    /// Where sessions are kept.
+    pub memory: MemorySettings,
+    /// `HISTORY_TOKENS`: how many tokens of earlier turns go with a call, at the most.
+    pub history_tokens: usize,
+}
+
+/// Whom to ask, where, and how long to wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSettings {
+    /// `MODEL_ID`.
+    pub model_id: ModelId,
+    /// `AWS_REGION`.
+    pub region: Region,
+    /// `MAX_TOKENS`: overrules what agents ask for.
+    pub max_tokens: Option<u32>,
+    /// `TEMPERATURE`: overrules what agents ask for.
+    pub temperature: Option<f32>,
+    /// How long a silent model is waited for.
+    pub patience: Patience,
+}
+
+/// How long a silent model is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// `MODEL_FIRST_TOKEN_TIMEOUT_SECONDS`: from the call to the first event of a streamed answer.
+    pub first_token: Duration,
+    /// `MODEL_TOKEN_GAP_TIMEOUT_SECONDS`: between two events of a streamed answer.
+    pub token_gap: Duration,
+    /// `MODEL_ANSWER_TIMEOUT_SECONDS`: for an answer in one piece.
+    pub whole_answer: Duration,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemorySettings {
+    /// `BEDROCK_AGENTCORE_MEMORY_ID`: the AgentCore Memory of that id.
+    AgentCore {
+        /// The memory's id or ARN.
+        memory_id: String,
+    },
+    /// `SESSION_MEMORY=file:PATH`: one file on this machine.
+    File(PathBuf),
+    /// In the process, and gone with it.
+    Process,
+}
+
+/// Why the environment does not let the process start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A value is not what its variable takes.
+    #[error("{variable}={value} {problem}")]
+    Invalid {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong, as the rest of the sentence.
+        problem: String,
+    },
+    /// Data would leave the EU.
+    #[error("{variable}={value} {problem}. Data stays in the EU unless DATA_RESIDENCY=any is set on purpose")]
+    OutsideEu {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong, as the rest of the sentence.
+        problem: String,
+    },
+    /// A model id with the version as people say it.
+    #[error("MODEL_ID={value} does not exist: Bedrock writes the version with dashes. Use MODEL_ID={right}")]
+    MistypedModel {
+        /// What was set.
+        value: String,
+        /// What was meant.
+        right: String,
+    },
+    /// Two places for one memory.
+    #[error(
+        "SESSION_MEMORY={session_memory} and BEDROCK_AGENTCORE_MEMORY_ID={memory_id} are both set; \
+         unset the one that should not keep the sessions"
+    )]
+    TwoMemories {
+        /// The value of `SESSION_MEMORY`.
+        session_memory: String,
+        /// The value of `BEDROCK_AGENTCORE_MEMORY_ID`.
+        memory_id: String,
+    },
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Reads the environment through `read`, which gives a variable's value. Empty values count as
+    /// not set, as AWS's own tools take them.
+    ///
+    /// # Errors
+    /// The first variable whose value cannot be used.
+    pub fn read(read: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let environment = Environment(&|name| read(name).filter(|value| !value.is_empty()));
+        Ok(Self {
+            model: ModelSettings::read(&environment)?,
+            memory: MemorySettings::read(&environment)?,
+            history_tokens: environment.parse(
+                "HISTORY_TOKENS",
+                "must be a number of tokens from 0 to 200000",
+                |&tokens| tokens <= CONTEXT_TOKENS,
+            )?.unwrap_or(DEFAULT_HISTORY_TOKENS),
+        })
+    }
+}
+
+// === impl ModelSettings ===
+
+impl ModelSettings {
+    fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
+        let residency = environment.get("DATA_RESIDENCY").map_or(Ok(Residency::Eu), |value| Residency::parse(&value))?;
+        let model_id = environment.get("MODEL_ID").unwrap_or_else(|| DEFAULT_MODEL_ID.to_owned());
+        let region = environment.get("AWS_REGION").unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        Ok(Self {
+            model_id: ModelId::parse(&model_id, residency)?,
+            region: Region::parse(&region, residency)?,
+            max_tokens: environment.parse("MAX_TOKENS", "must be a whole number of tokens, at least 1", |&tokens| tokens > 0)?,
+            temperature: environment
+                .parse("TEMPERATURE", "must be a number from 0 to 1", |value| (0.0..=1.0).contains(value))?,
+            patience: Patience::read(environment)?,
+        })
+    }
+
+    /// Writes what the operator has set over what the agent asked for.
+    pub fn overrule(&self, parameters: &mut ModelParameters) {
+        if let Some(max_tokens) = self.max_tokens {
+            parameters.max_tokens = max_tokens;
+        }
+        if self.temperature.is_some() {
+            parameters.temperature = self.temperature;
+        }
+    }
+}
+
+// === impl Patience ===
+
+impl Patience {
+    fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
+        let default = Self::default();
+        let seconds = |variable, otherwise| {
+            let problem = "must be a number of seconds above 0, at most 3600";
+            let read = environment.parse(variable, problem, |&value: &f64| value > 0.0 && value <= 3600.0)?;
+            Ok(read.map_or(otherwise, Duration::from_secs_f64))
+        };
+        Ok(Self {
+            first_token: seconds(Self::FIRST_TOKEN, default.first_token)?,
+            token_gap: seconds(Self::TOKEN_GAP, default.token_gap)?,
+            whole_answer: seconds(Self::WHOLE_ANSWER, default.whole_answer)?,
+        })
+    }
+
+    /// The variable that bounds the wait for the first event.
+    pub const FIRST_TOKEN: &str = "MODEL_FIRST_TOKEN_TIMEOUT_SECONDS";
+    /// The variable that bounds the wait between two events.
+    pub const TOKEN_GAP: &str = "MODEL_TOKEN_GAP_TIMEOUT_SECONDS";
+    /// The variable that bounds the wait for an answer in one piece.
+    pub const WHOLE_ANSWER: &str = "MODEL_ANSWER_TIMEOUT_SECONDS";
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first_token: Duration::from_secs(30),
+            token_gap: Duration::from_secs(15),
+            whole_answer: Duration::from_secs(120),
+        }
+    }
+}
+
+// === impl MemorySettings ===
+
+impl MemorySettings {
+    fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
+        let session_memory = environment.get("SESSION_MEMORY");
+        match (environment.get("BEDROCK_AGENTCORE_MEMORY_ID"), session_memory) {
+            (Some(memory_id), None) => Ok(Self::AgentCore { memory_id }),
+            (Some(memory_id), Some(session_memory)) => {
+                Err(SettingsError::TwoMemories { session_memory, memory_id })
+            }
+            (None, None) => Ok(Self::Process),
+            (None, Some(value)) if value == "process" => Ok(Self::Process),
+            (None, Some(value)) => match value.strip_prefix("file:") {
+                Some(path) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+                _ => Err(SettingsError::invalid("SESSION_MEMORY", &value, "must be `file:PATH` or `process`")),
+            },
+        }
+    }
+}
+
+// === impl SettingsError ===
+
+impl SettingsError {
+    /// A value its variable does not take; `problem` ends the sentence.
+    pub fn invalid(variable: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self::Invalid { variable, value: value.to_owned(), problem: problem.into() }
+    }
+
+    pub(crate) fn outside_eu(variable: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self::OutsideEu { variable, value: value.to_owned(), problem: problem.into() }
+    }
+}
+
+/// The environment, as a function, so that tests need not change the process's own.
+struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Environment<'_> {
+    fn get(&self, variable: &str) -> Option<String> {
+        (self.0)(variable)
+    }
+
+    fn parse<T: FromStr>(
+        &self,
+        variable: &'static str,
+        problem: &str,
+        allowed: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(value) = self.get(variable) else { return Ok(None) };
+        match value.parse().ok().filter(allowed) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(SettingsError::invalid(variable, &value, problem)),
+        }
+    }
+}
