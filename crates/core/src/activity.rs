@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The register of what a process is busy with. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Activity(Arc<Register>);
 
 /// Keeps the session busy until it is dropped.
@@ -30,11 +30,21 @@ pub struct Job {
     pub running_for: Duration,
 }
 
-#[derive(Debug, Default)]
+/// A moment on both clocks: the one people read, which may be set, and the one that only runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub wall_ms: u64,
+    /// Milliseconds this machine has been running since the process looked first.
+    pub running_ms: u64,
+}
+
+#[derive(Debug)]
 struct Register {
+    began: Instant,
     running: AtomicUsize,
-    /// Grows whenever the first job begins or the last one ends.
-    changes: AtomicU64,
+    changed_wall_ms: AtomicU64,
+    changed_running_ms: AtomicU64,
     jobs: Mutex<Jobs>,
 }
 
@@ -52,7 +62,7 @@ impl Activity {
         let register = Arc::clone(&self.0);
         let id = register.add(name.into());
         if register.running.fetch_add(1, Ordering::SeqCst) == 0 {
-            register.changes.fetch_add(1, Ordering::SeqCst);
+            register.mark_change();
         }
         Busy { register, id }
     }
@@ -62,9 +72,22 @@ impl Activity {
         self.0.running.load(Ordering::SeqCst) > 0
     }
 
-    /// How often the state has changed between busy and idle. Takes no lock.
-    pub fn changes(&self) -> u64 {
-        self.0.changes.load(Ordering::SeqCst)
+    /// When the state last changed between busy and idle. Takes no lock.
+    pub fn changed(&self) -> Moment {
+        Moment {
+            wall_ms: self.0.changed_wall_ms.load(Ordering::SeqCst),
+            running_ms: self.0.changed_running_ms.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Counts this moment as a change, whatever is running.
+    pub fn mark_change(&self) {
+        self.0.mark_change();
+    }
+
+    /// This moment, on the clocks that [`Self::changed`] is read from.
+    pub fn now(&self) -> Moment {
+        self.0.now()
     }
 
     /// What is running, oldest first.
@@ -75,9 +98,37 @@ impl Activity {
     }
 }
 
+impl Default for Activity {
+    fn default() -> Self {
+        let register = Register {
+            began: Instant::now(),
+            running: AtomicUsize::new(0),
+            changed_wall_ms: AtomicU64::new(0),
+            changed_running_ms: AtomicU64::new(0),
+            jobs: Mutex::default(),
+        };
+        register.mark_change();
+        Self(Arc::new(register))
+    }
+}
+
 // === impl Register ===
 
 impl Register {
+    fn now(&self) -> Moment {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Moment {
+            wall_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis),
+            running_ms: millis(self.began.elapsed()),
+        }
+    }
+
+    fn mark_change(&self) {
+        let now = self.now();
+        self.changed_wall_ms.store(now.wall_ms, Ordering::SeqCst);
+        self.changed_running_ms.store(now.running_ms, Ordering::SeqCst);
+    }
+
     fn add(&self, name: String) -> u64 {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let id = jobs.next_id;
@@ -95,7 +146,7 @@ impl Drop for Busy {
         jobs.running.remove(&self.id);
         drop(jobs);
         if self.register.running.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.register.changes.fetch_add(1, Ordering::SeqCst);
+            self.register.mark_change();
         }
     }
 }

@@ -105,7 +105,8 @@ pub fn estimate_message(message: &Message) -> usize {
     FRAMING + message.content.iter().map(estimate_block).sum::<usize>()
 }
 
-fn estimate_block(block: &ContentBlock) -> usize {
+/// About how many tokens a block costs, on the high side.
+pub fn estimate_block(block: &ContentBlock) -> usize {
     match block {
         ContentBlock::Text(text) => estimate_tokens(text.len()),
         structured => estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len())),

@@ -21,11 +21,12 @@
 use std::sync::Arc;
 
 use crate::guard::{Guard, Safety, SafetyAction, Verdict};
-use crate::history::{CompleteTurn, complete, estimate_message, estimate_tokens, one_result_each};
+use crate::history::{CompleteTurn, complete, estimate_block, estimate_tokens, one_result_each};
 use crate::message::{
     ContentBlock, Message, Role, StopReason, ToolResult, ToolUse, Usage,
 };
 use crate::model::{ModelAnswer, ModelError, ModelParameters, ModelRequest};
+use crate::settings::CONTEXT_TOKENS;
 use crate::tool::{Tool, Toolbox};
 
 /// How often a model may ask for tools in one turn, unless the agent says otherwise.
@@ -217,10 +218,17 @@ impl TurnRequest {
 
     /// About how many tokens everything but the history takes, the answer included, on the high side.
     pub fn estimated_tokens(&self) -> usize {
-        let prompt = Message { role: Role::User, content: self.content.clone() };
         estimate_tokens(self.system.len())
-            + estimate_message(&prompt)
+            + self.content.iter().map(estimate_block).sum::<usize>()
             + self.parameters.max_tokens as usize
+    }
+
+    /// Whether the user's words alone cannot fit a model's context, however they are counted.
+    pub fn is_beyond_any_context(&self) -> bool {
+        /// No tokenizer makes longer tokens of anything: this is a run of spaces.
+        const LONGEST_TOKEN_BYTES: usize = 128;
+        let texts = self.content.iter().filter_map(ContentBlock::as_text);
+        texts.map(str::len).sum::<usize>() / LONGEST_TOKEN_BYTES > CONTEXT_TOKENS
     }
 
     /// Begins the turn, with what was said before it. The guards are asked first.

@@ -1,1 +1,52 @@
-//! .
+//! How AgentCore reaches an agent.
+//!
+//! [`serve`] is all of an agent's `main`:
+//!
+//! ```no_run
+//! use agentcore_runtime::prelude::*;
+//!
+//! /// Answers in one line.
+//! struct Haiku;
+//!
+//! impl Agent for Haiku {
+//!     type Payload = Prompt;
+//!     const NAME: &str = "haiku";
+//!
+//!     fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+//!         Ok(TurnRequest::new(payload.text()?).system("You answer in haiku.").max_tokens(64))
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), ServeError> {
+//!     agentcore_runtime::serve(Haiku).await
+//! }
+//! ```
+//!
+//! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
+//! `POST /invocations`, JSON or server-sent events. Rooms: [`server`] starts and ends the process,
+//! `http` speaks the wire, `invocation` leads a payload through the turn to its answer, `failure` decides
+//! what a caller may know of an error, `health` answers whether the session is busy, `logs` writes the
+//! log, and `local_test` tries one payload without a server.
+
+mod failure;
+mod health;
+mod http;
+mod invocation;
+mod local_test;
+mod logs;
+pub mod server;
+
+pub use server::{ServeError, Server, serve};
+
+/// What an agent's file needs.
+pub mod prelude {
+    pub use crate::{ServeError, serve};
+    pub use agentcore_core::agent::{Agent, Context, PayloadError, Prompt};
+    pub use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
+    pub use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
+    pub use agentcore_core::turn::TurnRequest;
+}
+
+/// The core, for whoever needs more of it than the [`prelude`].
+pub use agentcore_core as core;

@@ -53,13 +53,15 @@ pub struct OpenSession {
     session: OwnedMutexGuard<Session>,
 }
 
-/// How far a turn is stored when its answer may leave.
+/// How far a turn is stored when its answer leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// It is in the session's memory.
     Already,
     /// It is being written; the session stays busy until it is.
     Soon,
+    /// The memory refused it; the log says why.
+    Lost,
 }
 
 struct Shared {
@@ -187,15 +189,17 @@ impl OpenSession {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            shared.write(&key, &record).await;
-            // Nobody may be waiting any more.
-            let _ = stored.send(());
+            if shared.write(&key, &record).await {
+                // Nobody may be waiting any more.
+                let _ = stored.send(());
+            }
             drop(busy);
         };
         self.session.last_write = Some(self.sessions.0.writes.spawn(write.in_current_span()));
         drop(self.session);
         match timeout(WRITE_PATIENCE, is_stored).await {
-            Ok(_) => Stored::Already,
+            Ok(Ok(())) => Stored::Already,
+            Ok(Err(_)) => Stored::Lost,
             Err(_) => Stored::Soon,
         }
     }
@@ -224,13 +228,14 @@ impl OpenSession {
 // === impl Shared ===
 
 impl Shared {
-    /// Writes a turn, again and again while that can help. A turn that is lost is an error in the log.
-    async fn write(&self, key: &SessionKey, record: &TurnRecord) {
+    /// Writes a turn, again and again while that can help, and says whether it is stored. A turn that is
+    /// lost is an error in the log.
+    async fn write(&self, key: &SessionKey, record: &TurnRecord) -> bool {
         let since = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match self.give_up.run_until_cancelled(self.memory.append(key, record)).await {
-                Some(Ok(())) => return,
+                Some(Ok(())) => return true,
                 Some(Err(error)) => error,
                 None => return lost(record, "the process ended before the memory could be reached"),
             };
@@ -247,11 +252,13 @@ impl Shared {
     }
 }
 
-fn lost(record: &TurnRecord, reason: &str) {
+/// Says in the log that a turn is lost; the answer to whether it is stored.
+fn lost(record: &TurnRecord, reason: &str) -> bool {
     tracing::error!(
         turn = %record.token,
         error_type = "TurnLost",
         error = reason,
         "a turn could not be stored and is lost to later sessions"
     );
+    false
 }

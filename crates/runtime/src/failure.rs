@@ -1,0 +1,181 @@
+//! What a caller may know of an error.
+//!
+//! Inside, errors name models, stores and services' own words; those go to the log. A caller gets a
+//! code to act on, a sentence, and the request id to ask an operator with: never internals, other
+//! people's data or prompt text.
+
+use std::time::Duration;
+
+use agentcore_core::agent::PayloadError;
+use agentcore_core::memory::MemoryError;
+use agentcore_core::model::ModelError;
+use agentcore_core::turn::TurnError;
+use axum::http::StatusCode;
+
+/// How long a throttled caller is asked to wait when the model service does not say: Bedrock's quotas
+/// are counted by the minute, and a few seconds spread the callers out.
+const THROTTLED_WAIT: Duration = Duration::from_secs(5);
+
+/// How long to wait for something that is down.
+const UNAVAILABLE_WAIT: Duration = Duration::from_secs(2);
+
+/// An error as the caller gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) sentence: String,
+    /// More about a body that could not be read.
+    pub(crate) details: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What went wrong, in a word that programs act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    InvalidJson,
+    InvalidEncoding,
+    InvalidPayload,
+    UnknownAction,
+    PayloadTooLarge,
+    ContextTooLong,
+    ModelThrottled,
+    ModelUnavailable,
+    ModelTimeout,
+    ModelRefused,
+    MemoryUnavailable,
+    Cut,
+    Internal,
+}
+
+// === impl Code ===
+
+impl Code {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidEncoding => "invalid_encoding",
+            Self::InvalidPayload => "invalid_payload",
+            Self::UnknownAction => "unknown_action",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::ContextTooLong => "context_too_long",
+            Self::ModelThrottled => "model_throttled",
+            Self::ModelUnavailable => "model_unavailable",
+            Self::ModelTimeout => "model_timeout",
+            Self::ModelRefused => "model_refused",
+            Self::MemoryUnavailable => "memory_unavailable",
+            Self::Cut => "cut",
+            Self::Internal => "internal_error",
+        }
+    }
+
+    /// The caller's fault is 4xx, what may pass is 429 or 503, the rest is ours: 500.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidJson
+            | Self::InvalidEncoding
+            | Self::InvalidPayload
+            | Self::UnknownAction
+            | Self::ContextTooLong => StatusCode::BAD_REQUEST,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ModelThrottled => StatusCode::TOO_MANY_REQUESTS,
+            Self::ModelUnavailable | Self::ModelTimeout | Self::MemoryUnavailable | Self::Cut => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::ModelRefused | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(crate) fn new(code: Code, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into(), details: None, retry_after: None }
+    }
+
+    pub(crate) fn with_details(code: Code, sentence: &str, details: impl Into<String>) -> Self {
+        Self { details: Some(details.into()), ..Self::new(code, sentence) }
+    }
+
+    /// Something of ours broke; the log says what.
+    pub(crate) fn internal() -> Self {
+        Self::new(Code::Internal, "The agent failed unexpectedly. Please try again.")
+    }
+
+    fn passing(code: Code, sentence: &str, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(code, sentence) }
+    }
+}
+
+impl From<PayloadError> for Failure {
+    fn from(error: PayloadError) -> Self {
+        Self::new(Code::InvalidPayload, error.to_string())
+    }
+}
+
+impl From<&MemoryError> for Failure {
+    fn from(error: &MemoryError) -> Self {
+        match error {
+            MemoryError::Unavailable { .. } => Self::passing(
+                Code::MemoryUnavailable,
+                "What was said before cannot be read just now. Please try again.",
+                UNAVAILABLE_WAIT,
+            ),
+            MemoryError::Refused { .. } | MemoryError::Corrupt { .. } => Self::internal(),
+        }
+    }
+}
+
+impl From<&TurnError> for Failure {
+    fn from(error: &TurnError) -> Self {
+        match error {
+            TurnError::Model(error) => error.into(),
+            TurnError::EmptyAnswer { .. } => Self::passing(
+                Code::ModelUnavailable,
+                "The model gave no answer. Please try again.",
+                UNAVAILABLE_WAIT,
+            ),
+            TurnError::Cut => Self::passing(
+                Code::Cut,
+                "The turn was cut before its answer was complete. Please try again.",
+                UNAVAILABLE_WAIT,
+            ),
+        }
+    }
+}
+
+impl From<&ModelError> for Failure {
+    fn from(error: &ModelError) -> Self {
+        match error {
+            ModelError::Throttled { retry_after, .. } => Self::passing(
+                Code::ModelThrottled,
+                "The model is busy. Please try again in a moment.",
+                retry_after.map_or(THROTTLED_WAIT, Duration::from_secs),
+            ),
+            ModelError::ContextTooLong { .. } => Self::too_long(),
+            ModelError::Silent { .. } => {
+                Self::passing(Code::ModelTimeout, "The model did not answer in time. Please try again.", UNAVAILABLE_WAIT)
+            }
+            ModelError::Unreachable { .. } | ModelError::Unavailable { .. } | ModelError::BrokenStream { .. } => {
+                Self::passing(
+                    Code::ModelUnavailable,
+                    "The model cannot be reached just now. Please try again.",
+                    UNAVAILABLE_WAIT,
+                )
+            }
+            ModelError::AccessDenied { .. }
+            | ModelError::UnknownModel { .. }
+            | ModelError::RetiredModel { .. }
+            | ModelError::InvalidRequest { .. }
+            | ModelError::NoCredentials { .. } => {
+                Self::new(Code::ModelRefused, "The agent cannot ask its model. Its operator has to look at the log.")
+            }
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn too_long() -> Self {
+        Self::new(Code::ContextTooLong, "The message is too long for the model. Please send a shorter one.")
+    }
+}

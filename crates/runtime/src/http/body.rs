@@ -1,0 +1,66 @@
+//! Takes a body in: up to AgentCore's 100 MB, in one buffer, and no further.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, header};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+
+use crate::failure::{Code, Failure};
+
+/// The largest payload of `InvokeAgentRuntime`, in bytes. Source: its service model.
+const LARGEST: usize = 100_000_000;
+
+/// How much more of a body that is too large is read and thrown away. A client that is still sending
+/// when the connection closes never sees why.
+const POLITENESS: usize = 100_000_000;
+
+/// Reads the whole body.
+///
+/// The buffer is made once, of the announced size: grown by doubling, a 100 MB body would need more
+/// than 200 MB for a moment.
+pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
+    let announced = announced_length(request.headers());
+    let waits_for_leave = request.headers().contains_key(header::EXPECT);
+    if announced > LARGEST && waits_for_leave {
+        return Err(too_large());
+    }
+    let mut body = request.into_body();
+    if announced > LARGEST {
+        throw_away(&mut body).await;
+        return Err(too_large());
+    }
+    let mut bytes = BytesMut::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = broken_off(frame)?.into_data() else { continue };
+        if bytes.len() + data.len() > LARGEST {
+            throw_away(&mut body).await;
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+fn announced_length(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
+
+async fn throw_away(body: &mut Body) {
+    let mut left = POLITENESS;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        left = left.saturating_sub(length);
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::new(Code::PayloadTooLarge, format!("The payload is larger than {LARGEST} bytes. Please send a smaller one."))
+}
+
+fn broken_off<T>(frame: Result<T, axum::Error>) -> Result<T, Failure> {
+    frame.map_err(|_| Failure::with_details(Code::InvalidJson, "Invalid JSON", "the body broke off"))
+}

@@ -1,0 +1,141 @@
+//! The log: one JSON object a line, in the form AgentCore's own SDK writes.
+//!
+//! Every line has `timestamp`, `level`, `message` and `logger`; lines of an invocation have `requestId`
+//! and `sessionId`, errors have `errorType`, `errorMessage` and `location`. Other fields keep their
+//! names in camel case. Nothing here ever sees conversation text, because nobody logs it.
+
+use std::fmt;
+use std::io::Write as _;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless `RUST_LOG` or `LOG_LEVEL` says otherwise.
+const DEFAULT_LEVEL: &str = "info";
+
+/// Begins logging to standard error. Does nothing when somebody already logs.
+pub(crate) fn begin() {
+    let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
+    let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(DEFAULT_LEVEL));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(DEFAULT_LEVEL));
+    let _ = tracing_subscriber::registry().with(filter).with(JsonLines).try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        // What a panic says may be somebody's words; where it happened is enough to find it.
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(error_type = "Panic", error = "a task panicked", location = place, "the agent panicked");
+    }));
+}
+
+/// Writes each event as one line.
+struct JsonLines;
+
+/// The fields of a span, kept until its events need them.
+struct SpanFields(Map<String, Value>);
+
+// === impl JsonLines ===
+
+impl<S> Layer<S> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(SpanFields(fields.0));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Map::new();
+        if let Some(scope) = context.event_scope(event) {
+            for span in scope.from_root() {
+                if let Some(SpanFields(fields)) = span.extensions().get() {
+                    line.extend(fields.clone());
+                }
+            }
+        }
+        let line = line_of(event, line, Timestamp::now());
+        // A log that cannot be written must not stop a turn.
+        let _ = writeln!(std::io::stderr().lock(), "{}", Value::Object(line));
+    }
+}
+
+fn line_of(event: &Event<'_>, context: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
+    let metadata = event.metadata();
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let mut fields = fields.0;
+    let message = fields.remove("message").unwrap_or_default();
+    let mut line = Map::new();
+    line.insert("timestamp".into(), format!("{now:.3}").into());
+    line.insert("level".into(), metadata.level().as_str().into());
+    line.insert("message".into(), message);
+    line.insert("logger".into(), metadata.target().into());
+    line.extend(context);
+    if let Some(error) = fields.remove("error") {
+        line.insert("errorMessage".into(), error);
+    }
+    if *metadata.level() == Level::ERROR && !fields.contains_key("location") {
+        let (file, number) = (metadata.file().unwrap_or("?"), metadata.line().unwrap_or(0));
+        line.insert("location".into(), format!("{file}:{number}").into());
+    }
+    line.extend(fields);
+    line
+}
+
+/// Collects fields under camel-case names.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+// === impl Fields ===
+
+impl Fields {
+    fn insert(&mut self, field: &Field, value: Value) {
+        self.0.insert(camel_case(field.name()), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value.into());
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut text, word| {
+        let mut letters = word.chars();
+        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        text.push_str(letters.as_str());
+        text
+    })
+}

@@ -1,0 +1,303 @@
+//! The life of the process: settings read, the port opened, turns served, and a quiet end.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentcore_core::activity::Activity;
+use agentcore_core::agent::Agent;
+use agentcore_core::aws::Aws;
+use agentcore_core::memory::SessionMemory;
+use agentcore_core::memory::agentcore::AgentCoreMemory;
+use agentcore_core::memory::file::{FileMemory, OpenError};
+use agentcore_core::memory::process::ProcessMemory;
+use agentcore_core::memory::sessions::Sessions;
+use agentcore_core::model::Model;
+use agentcore_core::model::bedrock::Bedrock;
+use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::http::{self, Http};
+use crate::invocation::Invoker;
+use crate::{local_test, logs};
+
+/// Where AgentCore expects the process.
+const PORT: u16 = 8080;
+
+/// How long turns may go on after SIGTERM unless `DRAIN_SECONDS` says otherwise. AgentCore follows soon
+/// with SIGKILL; how soon is not documented.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long writes to memory may go on after the turns have ended.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// How long a turn that is cut may take to notice, and the last answers to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves `agent` as its environment says until SIGTERM or Ctrl-C, then ends quietly: all of an agent's
+/// `main`. With `--local-test` on the command line it sends the agent's sample payload through the same
+/// handler instead, prints the answer and exits, with status 0 if it was one.
+///
+/// # Errors
+/// When the environment does not let the process start, or its port cannot be opened. Returned from
+/// `main`, the error prints as a sentence.
+pub async fn serve<A: Agent>(agent: A) -> Result<(), ServeError> {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        None => Server::from_environment(agent)?.run().await,
+        Some("--local-test") => match Server::from_environment(agent)?.local_test().await {
+            code if code == ExitCode::SUCCESS => Ok(()),
+            _ => Err(ServeError::LocalTest),
+        },
+        Some(unknown) => Err(ServeError::UnknownArgument(unknown.to_owned())),
+    }
+}
+
+/// An agent, ready to be served.
+pub struct Server<A> {
+    http: Http<A>,
+    address: SocketAddr,
+    drain: Duration,
+}
+
+/// A server that listens.
+pub struct Listening<A> {
+    server: Server<A>,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+/// Why an agent cannot be served.
+#[derive(thiserror::Error)]
+pub enum ServeError {
+    /// The environment says something that cannot be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The session file cannot be used.
+    #[error(transparent)]
+    Memory(#[from] OpenError),
+    /// The port cannot be opened.
+    #[error("cannot listen on {address}: {reason}; set PORT to a free port, or stop what uses this one")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// The threads of a server cannot be started.
+    #[error("cannot start the server's thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The sample payload was not answered.
+    #[error("the local test failed; the lines above say why")]
+    LocalTest,
+    /// The command line says something that means nothing.
+    #[error("unknown argument {0}; an agent takes none, or --local-test")]
+    UnknownArgument(String),
+}
+
+// === impl ServeError ===
+
+/// `main` prints errors with `Debug`; an operator should read a sentence.
+impl fmt::Debug for ServeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+// === impl Server ===
+
+impl<A: Agent> Server<A> {
+    /// Reads the environment, and touches nothing else but a session file where one is set.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn from_environment(agent: A) -> Result<Self, ServeError> {
+        logs::begin();
+        let read = |name: &str| std::env::var(name).ok();
+        let settings = Settings::read(read)?;
+        let aws = Arc::new(Aws::new(settings.model.region.clone()));
+        let model = Arc::new(Bedrock::new(&settings.model, Arc::clone(&aws)));
+        let memory: Arc<dyn SessionMemory> = match &settings.memory {
+            MemorySettings::AgentCore { memory_id } => Arc::new(AgentCoreMemory::new(memory_id, aws)),
+            MemorySettings::File(path) => Arc::new(FileMemory::open(path)?),
+            MemorySettings::Process => Arc::new(ProcessMemory::default()),
+        };
+        tracing::info!(
+            agent = A::NAME,
+            model = %settings.model.model_id,
+            region = %settings.model.region,
+            memory = ?settings.memory,
+            "agent configured"
+        );
+        let mut server = Self::assemble(agent, model, memory, Some(settings.model), settings.history_tokens);
+        server.address = SocketAddr::new(
+            parsed(read, "HOST", "must be an IP address")?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            parsed(read, "PORT", "must be a port number, 0 for any free one")?.unwrap_or(PORT),
+        );
+        if let Some(seconds) = parsed::<u32>(read, "DRAIN_SECONDS", "must be a whole number of seconds")? {
+            server.drain = Duration::from_secs(seconds.into());
+        }
+        server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
+        Ok(server)
+    }
+
+    /// An agent with a model and a memory of the caller's choosing, on a free loopback port: for tests,
+    /// and for hosts of their own.
+    pub fn new(agent: A, model: Arc<dyn Model>, memory: Arc<dyn SessionMemory>) -> Self {
+        Self::assemble(agent, model, memory, None, DEFAULT_HISTORY_TOKENS)
+    }
+
+    fn assemble(
+        agent: A,
+        model: Arc<dyn Model>,
+        memory: Arc<dyn SessionMemory>,
+        overruling: Option<ModelSettings>,
+        history_tokens: usize,
+    ) -> Self {
+        let activity = Activity::default();
+        let sessions = Sessions::new(memory, history_tokens, activity.clone());
+        let health = Health::new(activity.clone());
+        let invoker = Invoker::new(agent, model, overruling, sessions, activity);
+        Self {
+            http: Http { invoker, health, debug: false },
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            drain: DRAIN,
+        }
+    }
+
+    /// Answers debug actions, as `AGENTCORE_DEBUG=1` does.
+    #[must_use]
+    pub fn debug(mut self) -> Self {
+        self.http.debug = true;
+        self
+    }
+
+    /// Lets turns go on for `bound` after the end has been asked for.
+    #[must_use]
+    pub fn drain(mut self, bound: Duration) -> Self {
+        self.drain = bound;
+        self
+    }
+
+    /// Serves until SIGTERM or Ctrl-C.
+    ///
+    /// # Errors
+    /// When the port cannot be opened.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let end = CancellationToken::new();
+        let listening = self.listen()?;
+        tracing::info!(agent = A::NAME, address = %listening.address(), "agent listening");
+        tokio::spawn({
+            let end = end.clone();
+            async move {
+                asked_to_end().await;
+                end.cancel();
+            }
+        });
+        listening.serve_until(end).await
+    }
+
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn listen(self) -> Result<Listening<A>, ServeError> {
+        let refused = |error: std::io::Error| ServeError::Bind { address: self.address, reason: error.to_string() };
+        let listener = std::net::TcpListener::bind(self.address).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Listening { server: self, listener, address })
+    }
+
+    /// Sends the agent's sample payload through the handler that serves callers, and prints the answer.
+    pub async fn local_test(self) -> ExitCode {
+        let sessions = self.http.invoker.sessions().clone();
+        let code = local_test::run(self.http).await;
+        sessions.close(FLUSH).await;
+        code
+    }
+}
+
+// === impl Listening ===
+
+impl<A: Agent> Listening<A> {
+    /// Where callers reach it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `end`, then stops accepting, lets turns finish within the drain bound, cuts the
+    /// rest, and waits for memory.
+    ///
+    /// # Errors
+    /// When the thread for HTTP cannot be started.
+    pub async fn serve_until(self, end: CancellationToken) -> Result<(), ServeError> {
+        let Self { server, listener, .. } = self;
+        let invoker = server.http.invoker.clone();
+        let (closed, is_closed) = tokio::sync::oneshot::channel();
+        let stop_accepting = end.clone();
+        let door = std::thread::Builder::new().name("http".into());
+        door.spawn(move || {
+            serve_http(server.http, listener, stop_accepting);
+            let _ = closed.send(());
+        })
+        .map_err(ServeError::Thread)?;
+        end.cancelled().await;
+        tracing::info!(turns = invoker.turns().len(), "ending");
+        invoker.turns().close();
+        if timeout(server.drain, invoker.turns().wait()).await.is_err() {
+            invoker.ending().cancel();
+            let _ = timeout(FAREWELL, invoker.turns().wait()).await;
+        }
+        invoker.sessions().close(FLUSH).await;
+        let _ = timeout(FAREWELL, is_closed).await;
+        tracing::info!("ended");
+        Ok(())
+    }
+}
+
+/// Serves the wire on this thread, apart from the threads that run turns.
+fn serve_http<A: Agent>(http: Http<A>, listener: std::net::TcpListener, end: CancellationToken) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.and_then(|runtime| {
+        runtime.block_on(async {
+            let listener = TcpListener::from_std(listener)?.tap_io(|connection| {
+                // Events are small and must not wait for each other.
+                let _ = connection.set_nodelay(true);
+            });
+            axum::serve(listener, http::router(http)).with_graceful_shutdown(end.cancelled_owned()).await
+        })
+    });
+    if let Err(error) = served {
+        tracing::error!(error_type = "ServerError", error = %error, "the server ended");
+    }
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn parsed<T: std::str::FromStr>(
+    read: impl Fn(&str) -> Option<String>,
+    variable: &'static str,
+    problem: &str,
+) -> Result<Option<T>, SettingsError> {
+    match read(variable).filter(|value| !value.is_empty()) {
+        None => Ok(None),
+        Some(value) => value.parse().map(Some).map_err(|_| SettingsError::invalid(variable, &value, problem)),
+    }
+}
