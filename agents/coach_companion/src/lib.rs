@@ -22,13 +22,16 @@ pub struct CoachCompanion;
 impl Agent for CoachCompanion {
     type Payload = CoachPayload;
     const NAME: &'static str = "coach_companion";
-    const SAMPLE: &'static str = r#"{"prompt": "I had a setback today.", "user_context": {"coaching_style": "gentle"}}"#;
+    const SAMPLE: &'static str =
+        r#"{"prompt": "I had a setback today.", "user_context": {"coaching_style": "gentle"}}"#;
 
     fn turn(&self, payload: CoachPayload, _context: &Context) -> Result<TurnRequest, PayloadError> {
-        let CoachPayload { prompt, user_context } = payload;
-        let actor = prompt.user_id();
-        let text = prompt.text_or_opening()?.unwrap_or_else(|| OPENING.to_owned());
-        let persona = persona::compose(&user_context.unwrap_or_default());
+        let persona = persona::compose(&payload.context());
+        let prompt = payload.into_prompt();
+        let actor = prompt.user_id.clone();
+        let text = prompt
+            .text_or_opening()?
+            .unwrap_or_else(|| OPENING.to_owned());
         Ok(TurnRequest::new(text)
             .actor(actor)
             .system(persona)

@@ -4,17 +4,16 @@
 //! because a coach that silently ignores `"gentel"` coaches somebody in the wrong tone. Members that are
 //! not known are ignored, so that an app may be ahead of the agent.
 
-use agentcore_runtime::prelude::Prompt;
+use agentcore_runtime::prelude::{Object, Prompt};
 use serde::Deserialize;
 
 /// The body of an invocation.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct CoachPayload {
-    /// What the user wrote.
-    #[serde(flatten)]
-    pub prompt: Prompt,
-    /// What the app knows of the user.
-    pub user_context: Option<UserContext>,
+    prompt: Option<String>,
+    message: Option<String>,
+    user_id: Option<String>,
+    user_context: Option<Object<UserContext>>,
 }
 
 /// What the app knows of the user.
@@ -66,4 +65,24 @@ pub enum Gamification {
     Moderate,
     /// None.
     Low,
+}
+
+// === impl CoachPayload ===
+
+impl CoachPayload {
+    /// What the app knows of the user: nothing, where it says nothing.
+    pub fn context(&self) -> UserContext {
+        self.user_context
+            .map(|Object(context)| context)
+            .unwrap_or_default()
+    }
+
+    /// What the user wrote, and who it is.
+    pub fn into_prompt(self) -> Prompt {
+        Prompt {
+            prompt: self.prompt,
+            message: self.message,
+            user_id: self.user_id,
+        }
+    }
 }

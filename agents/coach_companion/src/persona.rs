@@ -43,17 +43,29 @@ pub fn compose(context: &UserContext) -> String {
 
 fn style(style: CoachingStyle) -> &'static str {
     match style {
-        CoachingStyle::Gentle => "Coaching style: gentle. Be soft, patient and reassuring; suggest, never push.",
-        CoachingStyle::Pragmatic => "Coaching style: pragmatic. Be plain and practical; get to what can be done today.",
-        CoachingStyle::Upbeat => "Coaching style: upbeat. Be lively and encouraging; celebrate effort, not weight.",
-        CoachingStyle::Structured => "Coaching style: structured. Give clear steps in order, and say what comes next.",
+        CoachingStyle::Gentle => {
+            "Coaching style: gentle. Be soft, patient and reassuring; suggest, never push."
+        }
+        CoachingStyle::Pragmatic => {
+            "Coaching style: pragmatic. Be plain and practical; get to what can be done today."
+        }
+        CoachingStyle::Upbeat => {
+            "Coaching style: upbeat. Be lively and encouraging; celebrate effort, not weight."
+        }
+        CoachingStyle::Structured => {
+            "Coaching style: structured. Give clear steps in order, and say what comes next."
+        }
     }
 }
 
 fn goal(goal: GoalType) -> &'static str {
     match goal {
-        GoalType::Loss => "Goal: weight loss. Success is steady habits and slow progress, with pauses allowed.",
-        GoalType::Maintenance => "Goal: maintenance. Success is staying in range; a stable week is a good week, not a plateau.",
+        GoalType::Loss => {
+            "Goal: weight loss. Success is steady habits and slow progress, with pauses allowed."
+        }
+        GoalType::Maintenance => {
+            "Goal: maintenance. Success is staying in range; a stable week is a good week, not a plateau."
+        }
         GoalType::Transition => {
             "Goal: transition from losing to maintaining. Success is loosening up without fear, one change at a time."
         }
@@ -66,9 +78,15 @@ muscle, small meals. A smaller appetite is the medicine's work, not willpower: n
 
 fn gamification(preference: Gamification) -> &'static str {
     match preference {
-        Gamification::High => "Gamification: high. Offer small challenges, streaks and achievements for habits, never for weight.",
-        Gamification::Moderate => "Gamification: moderate. Mention a milestone or offer a light challenge now and then.",
-        Gamification::Low => "Gamification: low. No challenges, points, streaks or achievement language.",
+        Gamification::High => {
+            "Gamification: high. Offer small challenges, streaks and achievements for habits, never for weight."
+        }
+        Gamification::Moderate => {
+            "Gamification: moderate. Mention a milestone or offer a light challenge now and then."
+        }
+        Gamification::Low => {
+            "Gamification: low. No challenges, points, streaks or achievement language."
+        }
     }
 }
 
@@ -89,12 +107,25 @@ mod tests {
             goal_type: Some(GoalType::Maintenance),
             gamification_preference: Some(Gamification::Low),
         });
-        insta::assert_snapshot!(prompt.strip_prefix(CORE).expect("the core comes first"), @"");
+        insta::assert_snapshot!(prompt.strip_prefix(CORE).expect("the core comes first"), @"
+
+
+        Coaching style: structured. Give clear steps in order, and say what comes next.
+
+        Goal: maintenance. Success is staying in range; a stable week is a good week, not a plateau.
+
+        The user takes a GLP-1 medicine. Put nutrition quality first: enough protein, fluids and strength work to keep muscle, small meals. A smaller appetite is the medicine's work, not willpower: neither praise nor blame it.
+
+        Gamification: low. No challenges, points, streaks or achievement language.
+        ");
     }
 
     #[test]
     fn given_somebody_without_the_medicine_then_it_is_not_mentioned() {
-        let prompt = compose(&UserContext { on_glp1: Some(false), ..UserContext::default() });
+        let prompt = compose(&UserContext {
+            on_glp1: Some(false),
+            ..UserContext::default()
+        });
         assert!(!prompt.contains("GLP-1"));
     }
 }

@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::activity::{Activity, Busy};
+use crate::payload::PayloadError;
 use crate::turn::TurnRequest;
 
 /// Turns payloads into turns.
 ///
 /// ```
-/// use agentcore_core::agent::{Agent, Context, PayloadError, Prompt};
+/// use agentcore_core::agent::{Agent, Context};
+/// use agentcore_core::payload::{PayloadError, Prompt};
 /// use agentcore_core::turn::TurnRequest;
 ///
 /// /// Answers in one line.
@@ -31,7 +32,7 @@ use crate::turn::TurnRequest;
 /// }
 /// ```
 pub trait Agent: Send + Sync + 'static {
-    /// What callers send. Members it does not name are ignored.
+    /// What callers send: a JSON object. Members it does not name are ignored.
     type Payload: DeserializeOwned + Send + 'static;
 
     /// The agent's name: `[a-zA-Z][a-zA-Z0-9_]{0,47}`, as AgentCore allows it.
@@ -45,34 +46,6 @@ pub trait Agent: Send + Sync + 'static {
     /// # Errors
     /// When the payload is well-formed and yet makes no sense; the caller is told with status 400.
     fn turn(&self, payload: Self::Payload, context: &Context) -> Result<TurnRequest, PayloadError>;
-}
-
-/// Why a payload that could be read makes no sense. Callers see this sentence, so it names members and
-/// allowed values and never repeats what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PayloadError {
-    /// A member that must be there is not.
-    #[error("`{0}` is missing; send it as a string that is not blank")]
-    Missing(&'static str),
-    /// A member is there and says nothing.
-    #[error("`{0}` is blank; send what the user wrote, or leave it out to let the agent open the conversation")]
-    Blank(&'static str),
-    /// A member is outside what it may be.
-    #[error("`{member}` {problem}")]
-    Invalid {
-        /// Which, as a path from the payload's top.
-        member: &'static str,
-        /// What it must be, as the end of a sentence.
-        problem: String,
-    },
-}
-
-/// The payload of most agents: `prompt`, or `message` where `prompt` is absent.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Prompt {
-    prompt: Option<String>,
-    message: Option<String>,
-    user_id: Option<String>,
 }
 
 /// What is known of an invocation beside its payload.
@@ -99,40 +72,6 @@ pub struct Context {
 /// A value that never shows in a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
-
-// === impl Prompt ===
-
-impl Prompt {
-    /// What the user wrote.
-    ///
-    /// # Errors
-    /// When there is neither `prompt` nor `message`, or when it is blank.
-    pub fn text(self) -> Result<String, PayloadError> {
-        self.text_or_opening()?.ok_or(PayloadError::Missing("prompt"))
-    }
-
-    /// What the user wrote, or none when the payload has neither `prompt` nor `message`: the app has
-    /// opened the conversation and the agent speaks first.
-    ///
-    /// # Errors
-    /// When what was sent is blank.
-    pub fn text_or_opening(self) -> Result<Option<String>, PayloadError> {
-        let (member, text) = match (self.prompt, self.message) {
-            (Some(prompt), _) => ("prompt", prompt),
-            (None, Some(message)) => ("message", message),
-            (None, None) => return Ok(None),
-        };
-        if text.trim().is_empty() {
-            return Err(PayloadError::Blank(member));
-        }
-        Ok(Some(text))
-    }
-
-    /// Whose words they are, where the payload says so.
-    pub fn user_id(&self) -> Option<String> {
-        self.user_id.clone()
-    }
-}
 
 // === impl Context ===
 

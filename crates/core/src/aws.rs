@@ -9,9 +9,9 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_types::{Document, Number};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_smithy_types::{Document, Number};
 use tokio::sync::OnceCell;
 
 use crate::model::residency::Region;
@@ -32,7 +32,10 @@ pub struct Aws {
 impl Aws {
     /// AWS in `region`. Nothing is opened or read yet.
     pub fn new(region: Region) -> Self {
-        Self { region, config: OnceCell::new() }
+        Self {
+            region,
+            config: OnceCell::new(),
+        }
     }
 
     /// The region's name.
@@ -48,8 +51,12 @@ impl Aws {
 
     async fn load(&self) -> SdkConfig {
         // ring, not aws-lc: 2 MB smaller, and aws-lc does not start under arm64 emulation.
-        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+        let http = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build();
         aws_config::defaults(BehaviorVersion::latest())
             .region(aws_config::Region::new(self.region.as_str().to_owned()))
             .http_client(http)
@@ -71,9 +78,12 @@ pub(crate) fn document(value: serde_json::Value) -> Document {
         Value::Number(number) => Document::Number(document_number(&number)),
         Value::String(text) => Document::String(text),
         Value::Array(items) => Document::Array(items.into_iter().map(document).collect()),
-        Value::Object(members) => {
-            Document::Object(members.into_iter().map(|(name, value)| (name, document(value))).collect())
-        }
+        Value::Object(members) => Document::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (name, document(value)))
+                .collect(),
+        ),
     }
 }
 
@@ -88,7 +98,10 @@ pub(crate) fn json(document: Document) -> serde_json::Value {
         Document::Number(Number::Float(number)) => number.into(),
         Document::String(text) => Value::String(text),
         Document::Array(items) => items.into_iter().map(json).collect(),
-        Document::Object(members) => members.into_iter().map(|(name, value)| (name, json(value))).collect(),
+        Document::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, json(value)))
+            .collect(),
     }
 }
 

@@ -109,7 +109,9 @@ pub fn estimate_message(message: &Message) -> usize {
 pub fn estimate_block(block: &ContentBlock) -> usize {
     match block {
         ContentBlock::Text(text) => estimate_tokens(text.len()),
-        structured => estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len())),
+        structured => {
+            estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len()))
+        }
     }
 }
 
@@ -134,20 +136,29 @@ impl Repair {
     fn take_user(&mut self, message: Message) {
         let (results, rest) = split_results(message.content);
         let unanswered = self.unanswered_calls();
-        let answers_a_call =
-            results.iter().any(|result| unanswered.iter().any(|call| call.tool_use_id == result.tool_use_id));
+        let answers_a_call = results.iter().any(|result| {
+            unanswered
+                .iter()
+                .any(|call| call.tool_use_id == result.tool_use_id)
+        });
         if answers_a_call {
             let mut content = one_result_each(&unanswered, results, |_| NO_RESULT.to_owned());
             content.extend(rest);
-            self.current.push(Message { role: Role::User, content });
+            self.current.push(Message {
+                role: Role::User,
+                content,
+            });
         } else if !rest.is_empty() {
             self.close_turn();
-            self.current.push(Message { role: Role::User, content: rest });
+            self.current.push(Message {
+                role: Role::User,
+                content: rest,
+            });
         }
     }
 
     fn take_assistant(&mut self, message: Message) {
-        let content = without_repeated_calls(message.content);
+        let content = sendable(message).content;
         if content.is_empty() {
             return;
         }
@@ -157,7 +168,10 @@ impl Repair {
         self.answer_open_calls();
         match self.current.last_mut() {
             Some(last) if last.role == Role::Assistant => last.content.extend(content),
-            _ => self.current.push(Message { role: Role::Assistant, content }),
+            _ => self.current.push(Message {
+                role: Role::Assistant,
+                content,
+            }),
         }
     }
 
@@ -173,7 +187,10 @@ impl Repair {
         let unanswered = self.unanswered_calls();
         if !unanswered.is_empty() {
             let content = one_result_each(&unanswered, Vec::new(), |_| NO_RESULT.to_owned());
-            self.current.push(Message { role: Role::User, content });
+            self.current.push(Message {
+                role: Role::User,
+                content,
+            });
         }
     }
 
@@ -182,10 +199,15 @@ impl Repair {
             return;
         }
         self.answer_open_calls();
-        if self.current.last().is_some_and(|last| last.role == Role::User) {
+        if self
+            .current
+            .last()
+            .is_some_and(|last| last.role == Role::User)
+        {
             self.current.push(Message::assistant(INTERRUPTED));
         }
-        self.turns.push(CompleteTurn::new(std::mem::take(&mut self.current)));
+        self.turns
+            .push(CompleteTurn::new(std::mem::take(&mut self.current)));
     }
 }
 
@@ -212,7 +234,9 @@ pub(crate) fn one_result_each(
     calls
         .iter()
         .map(|call| {
-            let place = results.iter().position(|result| result.tool_use_id == call.tool_use_id);
+            let place = results
+                .iter()
+                .position(|result| result.tool_use_id == call.tool_use_id);
             place.map_or_else(
                 || ToolResult::error(&call.tool_use_id, reason(call)),
                 |place| results.swap_remove(place),
@@ -222,14 +246,14 @@ pub(crate) fn one_result_each(
         .collect()
 }
 
-fn without_repeated_calls(content: Vec<ContentBlock>) -> Vec<ContentBlock> {
+/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id,
+/// and results, which only the user's side gives.
+pub(crate) fn sendable(mut message: Message) -> Message {
     let mut seen = HashSet::new();
-    content
-        .into_iter()
-        .filter(|block| match block {
-            ContentBlock::Text(_) => true,
-            ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
-            ContentBlock::ToolResult(_) => false,
-        })
-        .collect()
+    message.content.retain(|block| match block {
+        ContentBlock::Text(_) => !block.is_blank(),
+        ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
+        ContentBlock::ToolResult(_) => false,
+    });
+    message
 }

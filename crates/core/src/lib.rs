@@ -15,6 +15,7 @@ pub mod history;
 pub mod memory;
 pub mod message;
 pub mod model;
+pub mod payload;
 pub mod settings;
 pub mod tool;
 pub mod turn;

@@ -142,7 +142,10 @@ impl Message {
 
     /// The message's text blocks, joined.
     pub fn text(&self) -> String {
-        self.content.iter().filter_map(ContentBlock::as_text).collect()
+        self.content
+            .iter()
+            .filter_map(ContentBlock::as_text)
+            .collect()
     }
 
     /// The tool calls this message asks for, in order.

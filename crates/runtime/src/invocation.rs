@@ -18,7 +18,6 @@ use agentcore_core::settings::{CONTEXT_TOKENS, ModelSettings};
 use agentcore_core::turn::{Answer, TurnError, TurnOutcome, TurnRequest};
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,7 +25,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
+use crate::payload;
 
 /// How many events may wait for a slow reader before the model is made to wait as well.
 const EVENTS_AHEAD: usize = 32;
@@ -134,7 +134,8 @@ impl<A: Agent> Invoker<A> {
         let overruling = self.overruling.clone();
         let reading = self.work.spawn(
             async move {
-                let payload = read_payload::<A::Payload>(body)?;
+                let payload = payload::read::<A::Payload>(&body)?;
+                drop(body);
                 let mut request = agent.turn(payload, &settled)?;
                 if let Some(settings) = overruling {
                     settings.overrule(request.parameters_mut());
@@ -142,11 +143,17 @@ impl<A: Agent> Invoker<A> {
                 if request.is_beyond_any_context() {
                     return Err(Failure::too_long());
                 }
-                Ok(Accepted { request, context: settled, busy })
+                Ok(Accepted {
+                    request,
+                    context: settled,
+                    busy,
+                })
             }
             .in_current_span(),
         );
-        reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
+        reading
+            .await
+            .unwrap_or_else(|_panicked| Err(Failure::internal()))
     }
 
     /// Begins the turn. It goes on until it ends, or until the [`Invocation`] is dropped.
@@ -166,7 +173,11 @@ impl<A: Agent> Invoker<A> {
         };
         let turn = turn(self.sessions.clone(), accepted, stage).in_current_span();
         let end = self.turns.spawn_on(turn, &self.work);
-        Invocation { events, end, _cut: cut.drop_guard() }
+        Invocation {
+            events,
+            end,
+            _cut: cut.drop_guard(),
+        }
     }
 }
 
@@ -175,14 +186,20 @@ impl<A: Agent> Invoker<A> {
 impl Invocation {
     /// Waits for the turn to end and to be stored.
     pub(crate) async fn end(self) -> Result<Answered, Failure> {
-        self.end.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
+        self.end
+            .await
+            .unwrap_or_else(|_panicked| Err(Failure::internal()))
     }
 }
 
 /// The whole way of a turn: its session's history in, the model's answer out, the turn remembered.
 async fn turn(sessions: Sessions, accepted: Accepted, stage: Stage) -> Result<Answered, Failure> {
     let began = Instant::now();
-    let Accepted { request, context, busy } = accepted;
+    let Accepted {
+        request,
+        context,
+        busy,
+    } = accepted;
     let actor = context.user_id.as_deref().or(request.actor_id());
     let key = SessionKey::new(actor, &context.session_id);
     let session = match stage.cut.run_until_cancelled(sessions.open(key)).await {
@@ -197,13 +214,27 @@ async fn turn(sessions: Sessions, accepted: Accepted, stage: Stage) -> Result<An
     let step = request.begin(session.history(room));
     let outcome = drive(step, &stage).await;
     report(&outcome, began);
-    let TurnOutcome { result, remember, usage, safety } = outcome;
+    let TurnOutcome {
+        result,
+        remember,
+        usage,
+        safety,
+    } = outcome;
     if let Some(turn) = remember {
         remember_turn(session, turn).await;
     }
     drop(busy);
-    let Answer { message, stop_reason } = result.map_err(|error| Failure::from(&error))?;
-    Ok(Answered { message, session_id: context.session_id, stop_reason, usage, safety })
+    let Answer {
+        message,
+        stop_reason,
+    } = result.map_err(|error| Failure::from(&error))?;
+    Ok(Answered {
+        message,
+        session_id: context.session_id,
+        stop_reason,
+        usage,
+        safety,
+    })
 }
 
 async fn remember_turn(session: OpenSession, turn: agentcore_core::history::CompleteTurn) {
@@ -228,7 +259,9 @@ fn report(outcome: &TurnOutcome, began: Instant) {
             "turn answered"
         ),
         Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),
-        Err(error) => tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed"),
+        Err(error) => {
+            tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed")
+        }
     }
 }
 
@@ -238,41 +271,4 @@ fn error_type(error: &TurnError) -> &'static str {
         TurnError::EmptyAnswer { .. } => "EmptyAnswer",
         TurnError::Cut => "Cut",
     }
-}
-
-// === reading a payload ===
-
-/// Reads a payload. What is wrong is told by place and by what was expected there, never by what was
-/// found: that may be somebody's words.
-fn read_payload<P: DeserializeOwned>(body: Bytes) -> Result<P, Failure> {
-    let text = std::str::from_utf8(&body).map_err(|error| {
-        let details = format!("byte {} is not UTF-8", error.valid_up_to());
-        Failure::with_details(Code::InvalidEncoding, "Invalid encoding", details)
-    })?;
-    if text.trim_start().starts_with(['[', '"']) {
-        return Err(Failure::new(Code::InvalidPayload, "the payload must be a JSON object, such as {\"prompt\": \"Hello\"}"));
-    }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let payload = serde_path_to_error::deserialize(&mut json).map_err(|error| not_a_payload(&error))?;
-    json.end().map_err(|error| Failure::with_details(Code::InvalidJson, "Invalid JSON", error.to_string()))?;
-    Ok(payload)
-}
-
-fn not_a_payload(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
-    let inner = error.inner();
-    if !inner.is_data() {
-        return Failure::with_details(Code::InvalidJson, "Invalid JSON", inner.to_string());
-    }
-    let said = inner.to_string();
-    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _place)| said);
-    let member = error.path().to_string();
-    // Serde says what it found and then what it expected; only the second half is ours to repeat.
-    let must_be = said.rsplit_once(", expected ").map(|(_found, expected)| expected);
-    let sentence = match must_be {
-        Some(expected) if member == "." => format!("the payload must be {expected}"),
-        Some(expected) => format!("`{member}` must be {expected}"),
-        None if said.starts_with("missing field") => format!("the payload has a {said}"),
-        None => format!("`{member}` is not what it should be"),
-    };
-    Failure::new(Code::InvalidPayload, sentence)
 }

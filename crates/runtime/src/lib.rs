@@ -25,7 +25,7 @@
 //!
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
 //! `POST /invocations`, JSON or server-sent events. Rooms: [`server`] starts and ends the process,
-//! `http` speaks the wire, `invocation` leads a payload through the turn to its answer, `failure` decides
+//! `http` speaks the wire, `payload` reads what was sent, `invocation` leads it through the turn to its answer, `failure` decides
 //! what a caller may know of an error, `health` answers whether the session is busy, `logs` writes the
 //! log, and `local_test` tries one payload without a server.
 
@@ -35,6 +35,7 @@ mod http;
 mod invocation;
 mod local_test;
 mod logs;
+mod payload;
 pub mod server;
 
 pub use server::{ServeError, Server, serve};
@@ -42,8 +43,9 @@ pub use server::{ServeError, Server, serve};
 /// What an agent's file needs.
 pub mod prelude {
     pub use crate::{ServeError, serve};
-    pub use agentcore_core::agent::{Agent, Context, PayloadError, Prompt};
+    pub use agentcore_core::agent::{Agent, Context};
     pub use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
+    pub use agentcore_core::payload::{Object, PayloadError, Prompt};
     pub use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
     pub use agentcore_core::turn::TurnRequest;
 }

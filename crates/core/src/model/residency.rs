@@ -57,7 +57,11 @@ impl Residency {
         match value {
             "eu" => Ok(Self::Eu),
             "any" => Ok(Self::Any),
-            _ => Err(SettingsError::invalid("DATA_RESIDENCY", value, "must be `eu` or `any`")),
+            _ => Err(SettingsError::invalid(
+                "DATA_RESIDENCY",
+                value,
+                "must be `eu` or `any`",
+            )),
         }
     }
 }
@@ -73,7 +77,10 @@ impl ModelId {
     /// region.
     pub fn parse(value: &str, residency: Residency) -> Result<Self, SettingsError> {
         if let Some(right) = with_dashes(value) {
-            return Err(SettingsError::MistypedModel { value: value.to_owned(), right });
+            return Err(SettingsError::MistypedModel {
+                value: value.to_owned(),
+                right,
+            });
         }
         let well_formed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
         if value.is_empty() || !value.chars().all(well_formed) {

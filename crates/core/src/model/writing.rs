@@ -21,7 +21,11 @@ pub struct AnswerInWriting {
 #[derive(Debug)]
 enum Block {
     Text(String),
-    ToolUse { tool_use_id: String, name: String, input: String },
+    ToolUse {
+        tool_use_id: String,
+        name: String,
+        input: String,
+    },
 }
 
 // === impl AnswerInWriting ===
@@ -31,7 +35,10 @@ impl AnswerInWriting {
     pub fn take(&mut self, event: &ModelEvent) {
         match event {
             ModelEvent::MessageStart { .. } | ModelEvent::ContentBlockStop { .. } => {}
-            ModelEvent::ContentBlockStart { content_block_index, start } => {
+            ModelEvent::ContentBlockStart {
+                content_block_index,
+                start,
+            } => {
                 let BlockStart::ToolUse { tool_use_id, name } = start;
                 let block = Block::ToolUse {
                     tool_use_id: tool_use_id.clone(),
@@ -40,7 +47,10 @@ impl AnswerInWriting {
                 };
                 self.blocks.insert(*content_block_index, block);
             }
-            ModelEvent::ContentBlockDelta { content_block_index, delta } => {
+            ModelEvent::ContentBlockDelta {
+                content_block_index,
+                delta,
+            } => {
                 self.extend(*content_block_index, delta);
             }
             ModelEvent::MessageStop { stop_reason } => self.stop_reason = Some(stop_reason.clone()),
@@ -66,10 +76,15 @@ impl AnswerInWriting {
     }
 
     fn extend(&mut self, index: usize, delta: &BlockDelta) {
-        let block = self.blocks.entry(index).or_insert_with(|| Block::Text(String::new()));
+        let block = self
+            .blocks
+            .entry(index)
+            .or_insert_with(|| Block::Text(String::new()));
         match (block, delta) {
             (Block::Text(text), BlockDelta::Text(more)) => text.push_str(more),
-            (Block::ToolUse { input, .. }, BlockDelta::ToolUse { input: more }) => input.push_str(more),
+            (Block::ToolUse { input, .. }, BlockDelta::ToolUse { input: more }) => {
+                input.push_str(more)
+            }
             // A block changes its kind only in a corrupt stream; what it was stays.
             _ => {}
         }
@@ -82,7 +97,11 @@ impl Block {
     fn finished(&self) -> Option<ContentBlock> {
         match self {
             Self::Text(text) => Some(ContentBlock::Text(text.clone())),
-            Self::ToolUse { tool_use_id, name, input } => {
+            Self::ToolUse {
+                tool_use_id,
+                name,
+                input,
+            } => {
                 let input = match input.trim() {
                     // A call without arguments is streamed without a fragment.
                     "" => Value::Object(serde_json::Map::new()),

@@ -33,7 +33,12 @@ where
         "force_healthy" => forced(http, Some(Status::Healthy)),
         "force_busy" => forced(http, Some(Status::HealthyBusy)),
         "clear_forced_status" => forced(http, None),
-        unknown => return Err(Failure::new(Code::UnknownAction, format!("Unknown action: {unknown}"))),
+        unknown => {
+            return Err(Failure::new(
+                Code::UnknownAction,
+                format!("Unknown action: {unknown}"),
+            ));
+        }
     };
     Ok(json_bytes(StatusCode::OK, body))
 }

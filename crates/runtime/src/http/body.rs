@@ -31,7 +31,9 @@ pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
     }
     let mut bytes = BytesMut::with_capacity(announced);
     while let Some(frame) = body.frame().await {
-        let Ok(data) = broken_off(frame)?.into_data() else { continue };
+        let Ok(data) = broken_off(frame)?.into_data() else {
+            continue;
+        };
         if bytes.len() + data.len() > LARGEST {
             throw_away(&mut body).await;
             return Err(too_large());
@@ -42,7 +44,9 @@ pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
 }
 
 fn announced_length(headers: &HeaderMap) -> usize {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
@@ -58,9 +62,13 @@ async fn throw_away(body: &mut Body) {
 }
 
 fn too_large() -> Failure {
-    Failure::new(Code::PayloadTooLarge, format!("The payload is larger than {LARGEST} bytes. Please send a smaller one."))
+    Failure::new(
+        Code::PayloadTooLarge,
+        format!("The payload is larger than {LARGEST} bytes. Please send a smaller one."),
+    )
 }
 
 fn broken_off<T>(frame: Result<T, axum::Error>) -> Result<T, Failure> {
-    frame.map_err(|_| Failure::with_details(Code::InvalidJson, "Invalid JSON", "the body broke off"))
+    frame
+        .map_err(|_| Failure::with_details(Code::InvalidJson, "Invalid JSON", "the body broke off"))
 }

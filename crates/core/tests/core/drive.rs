@@ -1,0 +1,329 @@
+use std::sync::{Arc, Mutex};
+
+use agentcore_core::drive::{Delivery, Stage, drive};
+use agentcore_core::history::{CompleteTurn, complete};
+use agentcore_core::message::{Message, Role, StopReason, ToolResultContent, Usage};
+use agentcore_core::model::{
+    BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents,
+    ModelRequest,
+};
+use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
+use agentcore_core::turn::{TurnError, TurnOutcome, TurnRequest};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::converse_rules::assert_can_go_on;
+
+/// Plays one list of events a call, and cuts the turn where it is told to.
+struct Script {
+    calls: Mutex<Vec<Vec<Result<ModelEvent, ModelError>>>>,
+    cut: CancellationToken,
+    /// Events until the cut, over all calls.
+    events_left: Arc<Mutex<usize>>,
+}
+
+impl Model for Script {
+    fn converse<'a>(
+        &'a self,
+        _request: &'a ModelRequest,
+    ) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        Box::pin(async {
+            Err(ModelError::Unavailable {
+                reason: "only streams here".into(),
+            })
+        })
+    }
+
+    fn converse_stream<'a>(
+        &'a self,
+        _request: &'a ModelRequest,
+    ) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+        let events = self.calls.lock().expect("the script").remove(0);
+        let (cut, left) = (self.cut.clone(), Arc::clone(&self.events_left));
+        let played = stream::iter(events).then(move |event| {
+            let (cut, left) = (cut.clone(), Arc::clone(&left));
+            async move {
+                let due = {
+                    let mut left = left.lock().expect("the count");
+                    *left = left.wrapping_sub(1);
+                    *left == usize::MAX
+                };
+                if due {
+                    cut.cancel();
+                    std::future::pending::<()>().await;
+                }
+                event
+            }
+        });
+        Box::pin(async { Ok(played.boxed()) })
+    }
+}
+
+struct Weigh;
+
+impl Tool for Weigh {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "weigh".into(),
+            description: "Weighs.".into(),
+            input_schema: json!({"type": "object"}),
+        }
+    }
+
+    fn call(&self, input: Value) -> BoxFuture<'_, Result<Vec<ToolResultContent>, ToolFailure>> {
+        Box::pin(async move {
+            assert_ne!(input["scale"], "broken", "this panics on purpose");
+            Ok(vec![ToolResultContent::Json(json!({"kg": 72}))])
+        })
+    }
+}
+
+fn text(text: &str) -> ModelEvent {
+    ModelEvent::ContentBlockDelta {
+        content_block_index: 0,
+        delta: BlockDelta::Text(text.into()),
+    }
+}
+
+fn stop(stop_reason: StopReason) -> [ModelEvent; 2] {
+    let usage = Usage {
+        input_tokens: 3,
+        output_tokens: 2,
+        total_tokens: 5,
+    };
+    [
+        ModelEvent::MessageStop { stop_reason },
+        ModelEvent::Metadata {
+            usage,
+            metrics: Metrics::default(),
+        },
+    ]
+}
+
+fn weigh_call(arguments: &[&str]) -> Vec<ModelEvent> {
+    let start = BlockStart::ToolUse {
+        tool_use_id: "call-1".into(),
+        name: "weigh".into(),
+    };
+    let mut events = vec![
+        ModelEvent::MessageStart {
+            role: Role::Assistant,
+        },
+        text("Let me "),
+        text("look."),
+        ModelEvent::ContentBlockStop {
+            content_block_index: 0,
+        },
+        ModelEvent::ContentBlockStart {
+            content_block_index: 1,
+            start,
+        },
+    ];
+    events.extend(
+        arguments
+            .iter()
+            .map(|fragment| ModelEvent::ContentBlockDelta {
+                content_block_index: 1,
+                delta: BlockDelta::ToolUse {
+                    input: (*fragment).into(),
+                },
+            }),
+    );
+    events.push(ModelEvent::ContentBlockStop {
+        content_block_index: 1,
+    });
+    events.extend(stop(StopReason::ToolUse));
+    events
+}
+
+fn final_answer() -> Vec<ModelEvent> {
+    let mut events = vec![
+        ModelEvent::MessageStart {
+            role: Role::Assistant,
+        },
+        text("72 "),
+        text("kg."),
+    ];
+    events.push(ModelEvent::ContentBlockStop {
+        content_block_index: 0,
+    });
+    events.extend(stop(StopReason::EndTurn));
+    events
+}
+
+/// Performs a scripted turn, cut after that many events, and gives what the caller saw of it.
+async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome, Vec<ModelEvent>) {
+    let cut = CancellationToken::new();
+    let model = Script {
+        calls: Mutex::new(
+            calls
+                .into_iter()
+                .map(|events| events.into_iter().map(Ok).collect())
+                .collect(),
+        ),
+        cut: cut.clone(),
+        events_left: Arc::new(Mutex::new(cut_after)),
+    };
+    let request = TurnRequest::new("How heavy am I?").tool(Weigh);
+    let tools = request.toolbox().clone();
+    let (events, mut seen) = mpsc::channel(100);
+    let stage = Stage {
+        model: Arc::new(model),
+        tools,
+        delivery: Delivery::Streamed(events),
+        cut,
+    };
+    let outcome = drive(request.begin(Vec::new()), &stage).await;
+    drop(stage);
+    let mut saw = Vec::new();
+    while let Some(event) = seen.recv().await {
+        saw.push(event);
+    }
+    (outcome, saw)
+}
+
+fn texts(events: &[ModelEvent]) -> String {
+    let texts = events.iter().filter_map(|event| match event {
+        ModelEvent::ContentBlockDelta {
+            delta: BlockDelta::Text(text),
+            ..
+        } => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[tokio::test]
+async fn a_turn_with_a_tool_is_performed_to_its_end_and_streamed() {
+    let (outcome, saw) = perform(
+        vec![
+            weigh_call(&["{\"scale\":", "\"bathroom\"}"]),
+            final_answer(),
+        ],
+        usize::MAX,
+    )
+    .await;
+    assert_eq!(
+        outcome.result.clone().expect("an answer").message,
+        Message::assistant("72 kg.")
+    );
+    assert_eq!(texts(&saw), "Let me look.72 kg.");
+    assert_eq!(outcome.usage.total_tokens, 10);
+    let turn = outcome.remember.expect("the turn");
+    assert_can_go_on(turn.messages());
+    insta::assert_json_snapshot!(turn.messages()[2], @r#"
+    {
+      "role": "user",
+      "content": [
+        {
+          "toolResult": {
+            "toolUseId": "call-1",
+            "content": [
+              {
+                "json": {
+                  "kg": 72
+                }
+              }
+            ],
+            "status": "success"
+          }
+        }
+      ]
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_tool_that_panics_fails_alone() {
+    let (outcome, _) = perform(
+        vec![weigh_call(&["{\"scale\":\"broken\"}"]), final_answer()],
+        usize::MAX,
+    )
+    .await;
+    let turn = outcome.remember.expect("the turn");
+    insta::assert_json_snapshot!(turn.messages()[2], @r#"
+    {
+      "role": "user",
+      "content": [
+        {
+          "toolResult": {
+            "toolUseId": "call-1",
+            "content": [
+              {
+                "text": "The tool weigh failed unexpectedly."
+              }
+            ],
+            "status": "error"
+          }
+        }
+      ]
+    }
+    "#);
+}
+
+/// Must show 6: cut at every possible step, the next call can use what is left.
+#[tokio::test]
+async fn a_turn_cut_at_every_event_leaves_a_history_that_the_next_call_can_use() {
+    let script = || {
+        vec![
+            weigh_call(&["{\"scale\":", "\"bathroom\"}"]),
+            final_answer(),
+        ]
+    };
+    let events: usize = script().iter().map(Vec::len).sum();
+    for cut_after in 0..events {
+        let (outcome, saw) = perform(script(), cut_after).await;
+        assert_eq!(outcome.result, Err(TurnError::Cut), "cut after {cut_after}");
+        let kept = outcome.remember.iter().flat_map(CompleteTurn::messages);
+        let words: String = kept
+            .clone()
+            .filter(|message| message.role == Role::Assistant)
+            .map(Message::text)
+            .collect();
+        assert!(
+            words.starts_with(&texts(&saw)),
+            "cut after {cut_after}: {words:?} of {:?}",
+            texts(&saw)
+        );
+        assert_can_go_on(kept.clone());
+        let next = complete(
+            kept.cloned()
+                .chain([Message::user("Again?"), Message::assistant("Yes.")]),
+        );
+        assert_can_go_on(next.iter().flat_map(CompleteTurn::messages));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_without_a_reason_is_broken_and_keeps_its_words() {
+    let (outcome, _) = perform(vec![vec![text("Hel")]], usize::MAX).await;
+    assert!(matches!(
+        outcome.result,
+        Err(TurnError::Model(ModelError::BrokenStream { .. }))
+    ));
+    let turn = outcome.remember.expect("what was said");
+    assert_eq!(turn.messages()[1], Message::assistant("Hel"));
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_cuts_the_turn() {
+    let model = Script {
+        calls: Mutex::new(vec![final_answer().into_iter().map(Ok).collect()]),
+        cut: CancellationToken::new(),
+        events_left: Arc::new(Mutex::new(usize::MAX)),
+    };
+    let (events, seen) = mpsc::channel(1);
+    drop(seen);
+    let request = TurnRequest::new("Hi");
+    let stage = Stage {
+        model: Arc::new(model),
+        tools: request.toolbox().clone(),
+        delivery: Delivery::Streamed(events),
+        cut: CancellationToken::new(),
+    };
+    let outcome = drive(request.begin(Vec::new()), &stage).await;
+    assert_eq!(outcome.result, Err(TurnError::Cut));
+}

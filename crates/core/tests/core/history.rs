@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use agentcore_core::history::{CompleteTurn, INTERRUPTED, OPENED, complete, newest_within};
+use agentcore_core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
+use proptest::prelude::*;
+
+use crate::converse_rules::{assert_can_go_on, call_id, text};
+
+fn block() -> impl Strategy<Value = ContentBlock> {
+    prop_oneof![
+        4 => text().prop_map(ContentBlock::Text),
+        1 => call_id().prop_map(|tool_use_id| ContentBlock::ToolUse(ToolUse {
+            tool_use_id,
+            name: "weigh".into(),
+            input: serde_json::json!({}),
+        })),
+        1 => call_id().prop_map(|id| ContentBlock::ToolResult(ToolResult::error(id, "no scale"))),
+    ]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let role = prop_oneof![Just(Role::User), Just(Role::Assistant)];
+    (role, prop::collection::vec(block(), 0..4))
+        .prop_map(|(role, content)| Message { role, content })
+}
+
+fn messages_of(turns: &[CompleteTurn]) -> Vec<Message> {
+    turns
+        .iter()
+        .flat_map(CompleteTurn::messages)
+        .cloned()
+        .collect()
+}
+
+fn texts_of(messages: &[Message]) -> Vec<String> {
+    let blocks = messages.iter().flat_map(|message| &message.content);
+    let texts = blocks
+        .filter_map(ContentBlock::as_text)
+        .filter(|text| !text.trim().is_empty());
+    texts
+        .filter(|text| ![INTERRUPTED, OPENED].contains(text))
+        .map(str::to_owned)
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_stored_the_next_call_can_use_it(messages in prop::collection::vec(message(), 0..12)) {
+        let turns = complete(messages);
+        for turn in &turns {
+            assert_can_go_on(turn.messages());
+        }
+        assert_can_go_on(&messages_of(&turns));
+    }
+
+    #[test]
+    fn no_text_is_lost_and_the_order_stays(messages in prop::collection::vec(message(), 0..12)) {
+        let texts = texts_of(&messages);
+        prop_assert_eq!(texts_of(&messages_of(&complete(messages))), texts);
+    }
+
+    #[test]
+    fn what_is_complete_stays_as_it_is(messages in prop::collection::vec(message(), 0..12)) {
+        let once = complete(messages);
+        prop_assert_eq!(complete(messages_of(&once)), once);
+    }
+
+    #[test]
+    fn the_window_is_the_longest_end_that_fits(lengths in prop::collection::vec(0_usize..200, 0..20), budget in 0_usize..800) {
+        let turns: Vec<_> = lengths
+            .iter()
+            .flat_map(|&length| complete([Message::user("q".repeat(length + 1)), Message::assistant("a")]))
+            .map(Arc::new)
+            .collect();
+        let kept = newest_within(&turns, budget);
+        let cost = |turns: &[Arc<CompleteTurn>]| turns.iter().map(|turn| turn.estimated_tokens()).sum::<usize>();
+        prop_assert_eq!(kept, &turns[turns.len() - kept.len()..]);
+        prop_assert!(cost(kept) <= budget);
+        if kept.len() < turns.len() {
+            prop_assert!(cost(&turns[turns.len() - kept.len() - 1..]) > budget, "one more would have fitted");
+        }
+    }
+}
+
+#[test]
+fn given_a_turn_killed_between_call_and_result_then_the_call_is_answered_with_what_is_known() {
+    let call = ToolUse {
+        tool_use_id: "call-1".into(),
+        name: "weigh".into(),
+        input: serde_json::json!({}),
+    };
+    let turns = complete([
+        Message::user("How am I doing?"),
+        Message {
+            role: Role::Assistant,
+            content: vec![ContentBlock::ToolUse(call)],
+        },
+        Message::user("Hello? Are you there?"),
+        Message::assistant("I am."),
+    ]);
+    insta::assert_json_snapshot!(messages_of(&turns), @r#"
+    [
+      {
+        "role": "user",
+        "content": [
+          {
+            "text": "How am I doing?"
+          }
+        ]
+      },
+      {
+        "role": "assistant",
+        "content": [
+          {
+            "toolUse": {
+              "toolUseId": "call-1",
+              "name": "weigh",
+              "input": {}
+            }
+          }
+        ]
+      },
+      {
+        "role": "user",
+        "content": [
+          {
+            "toolResult": {
+              "toolUseId": "call-1",
+              "content": [
+                {
+                  "text": "The call was interrupted; its result is not known."
+                }
+              ],
+              "status": "error"
+            }
+          }
+        ]
+      },
+      {
+        "role": "assistant",
+        "content": [
+          {
+            "text": "[The answer was interrupted.]"
+          }
+        ]
+      },
+      {
+        "role": "user",
+        "content": [
+          {
+            "text": "Hello? Are you there?"
+          }
+        ]
+      },
+      {
+        "role": "assistant",
+        "content": [
+          {
+            "text": "I am."
+          }
+        ]
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn given_messages_one_an_event_then_they_are_the_same_turn() {
+    let whole = complete([Message::user("Hi"), Message::assistant("Hello")]);
+    assert_eq!(whole.len(), 1);
+    assert_eq!(
+        whole[0].messages(),
+        [Message::user("Hi"), Message::assistant("Hello")]
+    );
+}
+
+#[test]
+fn given_an_answer_without_a_question_then_it_is_kept() {
+    let turns = complete([Message::assistant("Welcome!")]);
+    assert_eq!(
+        turns[0].messages(),
+        [Message::user(OPENED), Message::assistant("Welcome!")]
+    );
+}

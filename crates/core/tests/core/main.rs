@@ -1,0 +1,8 @@
+//! The core from outside: what turns, histories and memories promise.
+
+mod converse_rules;
+mod drive;
+mod history;
+mod memory;
+mod settings;
+mod turn;

@@ -1,0 +1,130 @@
+//! Reads what was sent.
+//!
+//! What is wrong is told by its place and by what was expected there, never by what was found: that may
+//! be somebody's words.
+
+use agentcore_core::payload::Object;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Error;
+
+use crate::failure::{Code, Failure};
+
+/// Reads a payload of the agent's type.
+pub(crate) fn read<P: DeserializeOwned>(body: &[u8]) -> Result<P, Failure> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let details = format!("byte {} is not UTF-8", error.valid_up_to());
+        Failure::with_details(Code::InvalidEncoding, "Invalid encoding", details)
+    })?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let Object(payload) =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| refused(&error))?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(payload)
+}
+
+fn refused(error: &Error<serde_json::Error>) -> Failure {
+    if !error.inner().is_data() {
+        return not_json(error.inner());
+    }
+    Failure::new(
+        Code::InvalidPayload,
+        sentence(&error.path().to_string(), &error.inner().to_string()),
+    )
+}
+
+fn not_json(error: &serde_json::Error) -> Failure {
+    Failure::with_details(Code::InvalidJson, "Invalid JSON", error.to_string())
+}
+
+/// Makes a sentence of serde's, which says what was found and then what was expected: only the second
+/// half may be repeated.
+fn sentence(member: &str, said: &str) -> String {
+    let said = said
+        .rsplit_once(" at line ")
+        .map_or(said, |(said, _place)| said);
+    let subject = if member == "." {
+        "the payload".to_owned()
+    } else {
+        format!("`{member}`")
+    };
+    match said.rsplit_once(", expected ") {
+        Some((_found, expected)) => format!("{subject} must be {expected}"),
+        None if said.starts_with("missing field") => format!("{subject} has a {said}"),
+        None => format!("{subject} is not what it should be"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only read")]
+    struct Order {
+        dish: Option<Object<Dish>>,
+        count: u8,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only read")]
+    struct Dish {
+        kind: Option<Kind>,
+        hot: Option<bool>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Soup,
+        Stew,
+    }
+
+    fn refusal(body: &str) -> String {
+        let failure = read::<Order>(body.as_bytes()).expect_err("refused");
+        format!(
+            "{} | {} | {}",
+            failure.code.as_str(),
+            failure.sentence,
+            failure.details.unwrap_or_default()
+        )
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_place_and_by_what_is_allowed() {
+        insta::assert_snapshot!(refusal(r#"{"dish": {"kind": "secret, expected pudding"}}"#), @"invalid_payload | `dish.kind` must be `soup` or `stew` |");
+        insta::assert_snapshot!(refusal(r#"{"dish": {"hot": "secret"}}"#), @"invalid_payload | `dish.hot` must be a boolean |");
+        insta::assert_snapshot!(refusal(r#"{"dish": ["soup", true]}"#), @"invalid_payload | `dish` must be a JSON object |");
+        insta::assert_snapshot!(refusal(r#"{"count": 300}"#), @"invalid_payload | `count` must be u8 |");
+        insta::assert_snapshot!(refusal("{}"), @"invalid_payload | the payload has a missing field `count` |");
+        insta::assert_snapshot!(refusal("[1, 2]"), @"invalid_payload | the payload must be a JSON object |");
+        insta::assert_snapshot!(refusal("\"secret\""), @"invalid_payload | the payload must be a JSON object |");
+        insta::assert_snapshot!(refusal("7"), @"invalid_payload | the payload must be a JSON object |");
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_by_place() {
+        insta::assert_snapshot!(refusal("{bad"), @"invalid_json | Invalid JSON | key must be a string at line 1 column 2");
+        insta::assert_snapshot!(refusal(""), @"invalid_json | Invalid JSON | EOF while parsing a value at line 1 column 0");
+        insta::assert_snapshot!(refusal(r#"{"count": 1} x"#), @"invalid_json | Invalid JSON | trailing characters at line 1 column 14");
+        insta::assert_snapshot!(refusal(r#"{"count": NaN}"#), @"invalid_json | Invalid JSON | expected value at line 1 column 11");
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_refused_here_and_not_by_the_model_service() {
+        #[derive(Debug, Deserialize)]
+        struct Said {
+            #[expect(dead_code, reason = "only read")]
+            prompt: String,
+        }
+        let failure = read::<Said>(br#"{"prompt": "a \ud800 b"}"#).expect_err("refused");
+        insta::assert_snapshot!(failure.details.expect("details"), @"unexpected end of hex escape at line 1 column 21");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_by_place() {
+        let failure = read::<Order>(b"{\"a\":\"\xff\"}").expect_err("refused");
+        assert_eq!(failure.code, Code::InvalidEncoding);
+        insta::assert_snapshot!(failure.details.expect("details"), @"byte 6 is not UTF-8");
+    }
+}

@@ -1,0 +1,7 @@
+//! The runtime from outside: a served agent over a real socket, with a model played by the test.
+
+mod answers;
+mod failures;
+mod life;
+mod ping;
+mod played;
