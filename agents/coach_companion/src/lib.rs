@@ -29,14 +29,7 @@ impl Agent for CoachCompanion {
         let persona = persona::compose(&payload.context());
         let prompt = payload.into_prompt();
         let actor = prompt.user_id.clone();
-        let text = prompt
-            .text_or_opening()?
-            .unwrap_or_else(|| OPENING.to_owned());
-        Ok(TurnRequest::new(text)
-            .actor(actor)
-            .system(persona)
-            .max_tokens(1024)
-            .temperature(0.7)
-            .guard(Sentinel))
+        let text = prompt.text_or_opening()?.unwrap_or_else(|| OPENING.to_owned());
+        Ok(TurnRequest::new(text).actor(actor).system(persona).max_tokens(1024).temperature(0.7).guard(Sentinel))
     }
 }

@@ -72,17 +72,11 @@ pub enum Gamification {
 impl CoachPayload {
     /// What the app knows of the user: nothing, where it says nothing.
     pub fn context(&self) -> UserContext {
-        self.user_context
-            .map(|Object(context)| context)
-            .unwrap_or_default()
+        self.user_context.map(|Object(context)| context).unwrap_or_default()
     }
 
     /// What the user wrote, and who it is.
     pub fn into_prompt(self) -> Prompt {
-        Prompt {
-            prompt: self.prompt,
-            message: self.message,
-            user_id: self.user_id,
-        }
+        Prompt { prompt: self.prompt, message: self.message, user_id: self.user_id }
     }
 }

@@ -43,26 +43,16 @@ pub fn compose(context: &UserContext) -> String {
 
 fn style(style: CoachingStyle) -> &'static str {
     match style {
-        CoachingStyle::Gentle => {
-            "Coaching style: gentle. Be soft, patient and reassuring; suggest, never push."
-        }
-        CoachingStyle::Pragmatic => {
-            "Coaching style: pragmatic. Be plain and practical; get to what can be done today."
-        }
-        CoachingStyle::Upbeat => {
-            "Coaching style: upbeat. Be lively and encouraging; celebrate effort, not weight."
-        }
-        CoachingStyle::Structured => {
-            "Coaching style: structured. Give clear steps in order, and say what comes next."
-        }
+        CoachingStyle::Gentle => "Coaching style: gentle. Be soft, patient and reassuring; suggest, never push.",
+        CoachingStyle::Pragmatic => "Coaching style: pragmatic. Be plain and practical; get to what can be done today.",
+        CoachingStyle::Upbeat => "Coaching style: upbeat. Be lively and encouraging; celebrate effort, not weight.",
+        CoachingStyle::Structured => "Coaching style: structured. Give clear steps in order, and say what comes next.",
     }
 }
 
 fn goal(goal: GoalType) -> &'static str {
     match goal {
-        GoalType::Loss => {
-            "Goal: weight loss. Success is steady habits and slow progress, with pauses allowed."
-        }
+        GoalType::Loss => "Goal: weight loss. Success is steady habits and slow progress, with pauses allowed.",
         GoalType::Maintenance => {
             "Goal: maintenance. Success is staying in range; a stable week is a good week, not a plateau."
         }
@@ -84,9 +74,7 @@ fn gamification(preference: Gamification) -> &'static str {
         Gamification::Moderate => {
             "Gamification: moderate. Mention a milestone or offer a light challenge now and then."
         }
-        Gamification::Low => {
-            "Gamification: low. No challenges, points, streaks or achievement language."
-        }
+        Gamification::Low => "Gamification: low. No challenges, points, streaks or achievement language.",
     }
 }
 
@@ -122,10 +110,7 @@ mod tests {
 
     #[test]
     fn given_somebody_without_the_medicine_then_it_is_not_mentioned() {
-        let prompt = compose(&UserContext {
-            on_glp1: Some(false),
-            ..UserContext::default()
-        });
+        let prompt = compose(&UserContext { on_glp1: Some(false), ..UserContext::default() });
         assert!(!prompt.contains("GLP-1"));
     }
 }

@@ -85,13 +85,7 @@ const RULES: [Rule; 4] = [
         kind: "low_mood",
         name: "hopelessness",
         severity: Severity::Elevated,
-        phrases: &[
-            "i feel hopeless",
-            "i am so depressed",
-            "im so depressed",
-            "i hate myself",
-            "i feel worthless",
-        ],
+        phrases: &["i feel hopeless", "i am so depressed", "im so depressed", "i hate myself", "i feel worthless"],
         answer: "I'm sorry it feels this heavy, and I'm glad you said so. You don't have to carry it alone: please \
                  talk to your GP or somebody you trust, and Samaritans listen at any hour on 116 123, free, in \
                  Ireland and the UK. If you are ever in danger, call 112 or 999. Weight can wait. What would make \
@@ -104,20 +98,12 @@ const RULES: [Rule; 4] = [
 impl Guard for Sentinel {
     fn inspect(&self, text: &str) -> Verdict {
         let said = plain(text);
-        let found = RULES.iter().find(|rule| {
-            rule.phrases
-                .iter()
-                .any(|phrase| said.contains(&format!(" {phrase} ")))
-        });
+        let found = RULES.iter().find(|rule| rule.phrases.iter().any(|phrase| said.contains(&format!(" {phrase} "))));
         match found {
             None => Verdict::Allow,
             Some(rule) => Verdict::Answer {
                 text: rule.answer.to_owned(),
-                flag: Flag {
-                    kind: rule.kind,
-                    rule: rule.name,
-                    severity: rule.severity,
-                },
+                flag: Flag { kind: rule.kind, rule: rule.name, severity: rule.severity },
             },
         }
     }
@@ -155,25 +141,14 @@ mod tests {
     #[test]
     fn plain_danger_is_answered_with_help() {
         assert_eq!(kind_of("I don’t want to live anymore."), Some("self_harm"));
-        assert_eq!(
-            kind_of("After dinner I made myself sick again"),
-            Some("eating_disorder")
-        );
-        assert_eq!(
-            kind_of("help, I have CHEST   PAIN"),
-            Some("medical_emergency")
-        );
+        assert_eq!(kind_of("After dinner I made myself sick again"), Some("eating_disorder"));
+        assert_eq!(kind_of("help, I have CHEST   PAIN"), Some("medical_emergency"));
         assert_eq!(kind_of("Honestly? I feel hopeless"), Some("low_mood"));
     }
 
     #[test]
     fn ordinary_talk_goes_to_the_model() {
-        for text in [
-            "This cheesecake is to die for",
-            "I used to purge, ten years ago",
-            "I had a setback today",
-            "",
-        ] {
+        for text in ["This cheesecake is to die for", "I used to purge, ten years ago", "I had a setback today", ""] {
             assert_eq!(kind_of(text), None, "{text}");
         }
     }

@@ -1,2 +1,71 @@
-//! .
-fn main() {}
+//! What a person types.
+
+mod arguments;
+mod caller;
+mod chat;
+mod dev;
+mod events;
+
+use std::process::ExitCode;
+
+use agentcore_runtime::core::agent::Agent;
+use agentcore_runtime::{ServeError, Server};
+use clap::Parser as _;
+use coach_companion::CoachCompanion;
+use test_agent::TestAgent;
+
+use arguments::{Arguments, Command};
+use caller::{CallError, Caller};
+
+/// Whatever ends a command early, as one sentence.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Dev(#[from] dev::DevError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let command = arguments.command.unwrap_or(Command::Dev(arguments.dev));
+    run(command).await.unwrap_or_else(|error| {
+        eprintln!("vitracka: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Dev(dev) => Ok(dev::run(dev).await?),
+        Command::Invoke(invoke) => {
+            let session = invoke.session.unwrap_or_else(new_session);
+            let caller = Caller::new(&invoke.agent, session, invoke.endpoint.endpoint).await?;
+            Ok(chat::invoke(&caller, &invoke.payload.to_string(), invoke.stream).await?)
+        }
+        Command::Chat(chat) => {
+            let session = chat.session.unwrap_or_else(new_session);
+            let caller = Caller::new(&chat.agent, session, chat.endpoint.endpoint).await?;
+            Ok(chat::chat(&caller, chat.context.as_ref()).await?)
+        }
+        Command::Agent(agent) if agent.name == CoachCompanion::NAME => be(CoachCompanion, agent.local_test).await,
+        Command::Agent(agent) => be(TestAgent, agent.local_test).await,
+    }
+}
+
+async fn be<A: Agent>(agent: A, local_test: bool) -> Result<ExitCode, CommandError> {
+    let server = Server::from_environment(agent)?;
+    if local_test {
+        return Ok(server.local_test().await);
+    }
+    server.run().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A UUID has 36 characters, and AgentCore wants 33 at the least.
+fn new_session() -> String {
+    uuid::Uuid::new_v4().to_string()
+}

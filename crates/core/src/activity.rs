@@ -94,12 +94,7 @@ impl Activity {
     pub fn jobs(&self) -> Vec<Job> {
         let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let running = jobs.running.values();
-        running
-            .map(|(name, since)| Job {
-                name: name.clone(),
-                running_for: since.elapsed(),
-            })
-            .collect()
+        running.map(|(name, since)| Job { name: name.clone(), running_for: since.elapsed() }).collect()
     }
 }
 
@@ -123,9 +118,7 @@ impl Register {
     fn now(&self) -> Moment {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Moment {
-            wall_ms: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, millis),
+            wall_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis),
             running_ms: millis(self.began.elapsed()),
         }
     }
@@ -133,8 +126,7 @@ impl Register {
     fn mark_change(&self) {
         let now = self.now();
         self.changed_wall_ms.store(now.wall_ms, Ordering::SeqCst);
-        self.changed_running_ms
-            .store(now.running_ms, Ordering::SeqCst);
+        self.changed_running_ms.store(now.running_ms, Ordering::SeqCst);
     }
 
     fn add(&self, name: String) -> u64 {
@@ -150,11 +142,7 @@ impl Register {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut jobs = self
-            .register
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.register.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         jobs.running.remove(&self.id);
         drop(jobs);
         if self.register.running.fetch_sub(1, Ordering::SeqCst) == 1 {

@@ -32,10 +32,7 @@ pub struct Aws {
 impl Aws {
     /// AWS in `region`. Nothing is opened or read yet.
     pub fn new(region: Region) -> Self {
-        Self {
-            region,
-            config: OnceCell::new(),
-        }
+        Self { region, config: OnceCell::new() }
     }
 
     /// The region's name.
@@ -51,12 +48,8 @@ impl Aws {
 
     async fn load(&self) -> SdkConfig {
         // ring, not aws-lc: 2 MB smaller, and aws-lc does not start under arm64 emulation.
-        let http = Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build();
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
         aws_config::defaults(BehaviorVersion::latest())
             .region(aws_config::Region::new(self.region.as_str().to_owned()))
             .http_client(http)
@@ -78,12 +71,9 @@ pub(crate) fn document(value: serde_json::Value) -> Document {
         Value::Number(number) => Document::Number(document_number(&number)),
         Value::String(text) => Document::String(text),
         Value::Array(items) => Document::Array(items.into_iter().map(document).collect()),
-        Value::Object(members) => Document::Object(
-            members
-                .into_iter()
-                .map(|(name, value)| (name, document(value)))
-                .collect(),
-        ),
+        Value::Object(members) => {
+            Document::Object(members.into_iter().map(|(name, value)| (name, document(value))).collect())
+        }
     }
 }
 
@@ -98,10 +88,7 @@ pub(crate) fn json(document: Document) -> serde_json::Value {
         Document::Number(Number::Float(number)) => number.into(),
         Document::String(text) => Value::String(text),
         Document::Array(items) => items.into_iter().map(json).collect(),
-        Document::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| (name, json(value)))
-            .collect(),
+        Document::Object(members) => members.into_iter().map(|(name, value)| (name, json(value))).collect(),
     }
 }
 

@@ -9,9 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::message::{ContentBlock, Role, ToolResult, ToolResultStatus, ToolUse};
-use crate::model::{
-    AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents,
-};
+use crate::model::{AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents};
 use crate::tool::{Tool, Toolbox};
 use crate::turn::{Answer, ModelCall, Step, ToolRound, TurnOutcome};
 
@@ -58,10 +56,7 @@ pub async fn drive(mut step: Step, stage: &Stage) -> TurnOutcome {
 
 impl Stage {
     async fn ask(&self, call: ModelCall) -> Step {
-        let answer = self
-            .cut
-            .run_until_cancelled(self.model.converse(call.request()))
-            .await;
+        let answer = self.cut.run_until_cancelled(self.model.converse(call.request())).await;
         match answer {
             Some(Ok(answer)) => call.answered(answer),
             Some(Err(error)) => call.failed(error, None),
@@ -71,10 +66,7 @@ impl Stage {
 
     async fn ask_streaming(&self, call: ModelCall, events: &mpsc::Sender<ModelEvent>) -> Step {
         let mut writing = AnswerInWriting::default();
-        let asked = self
-            .cut
-            .run_until_cancelled(self.model.converse_stream(call.request()))
-            .await;
+        let asked = self.cut.run_until_cancelled(self.model.converse_stream(call.request())).await;
         let ended = match asked {
             Some(Ok(stream)) => self.relay(stream, &mut writing, events).await,
             Some(Err(error)) => Ended::Failed(error),
@@ -116,9 +108,7 @@ impl Stage {
 
     /// Calls the tools of a round side by side. One that panics fails alone.
     async fn call_tools(&self, round: ToolRound) -> Step {
-        let calls = round
-            .calls()
-            .filter_map(|call| Some(run(self.tools.get(&call.name)?, call.clone())));
+        let calls = round.calls().filter_map(|call| Some(run(self.tools.get(&call.name)?, call.clone())));
         let calls: Vec<_> = calls.collect();
         match self.cut.run_until_cancelled(join_all(calls)).await {
             Some(results) => round.returned(results),
@@ -135,64 +125,34 @@ enum Ended {
 }
 
 async fn run(tool: Arc<dyn Tool>, call: ToolUse) -> ToolResult {
-    let ToolUse {
-        tool_use_id,
-        name,
-        input,
-    } = call;
+    let ToolUse { tool_use_id, name, input } = call;
     // A task of its own keeps a panic in, and ends with the turn when that is cut.
     let task = AbortOnDropHandle::new(tokio::spawn(async move { tool.call(input).await }));
     let outcome = task.await;
     match outcome {
-        Ok(Ok(content)) => ToolResult {
-            tool_use_id,
-            content,
-            status: ToolResultStatus::Success,
-        },
+        Ok(Ok(content)) => ToolResult { tool_use_id, content, status: ToolResultStatus::Success },
         Ok(Err(failure)) => ToolResult::error(tool_use_id, failure.to_string()),
-        Err(_panicked) => {
-            ToolResult::error(tool_use_id, format!("The tool {name} failed unexpectedly."))
-        }
+        Err(_panicked) => ToolResult::error(tool_use_id, format!("The tool {name} failed unexpectedly.")),
     }
 }
 
 /// Tells a streaming caller an answer that no model wrote, in the events a model would have sent.
 async fn recite(outcome: &TurnOutcome, events: &mpsc::Sender<ModelEvent>) {
-    let Ok(Answer {
-        message,
-        stop_reason,
-    }) = &outcome.result
-    else {
+    let Ok(Answer { message, stop_reason }) = &outcome.result else {
         return;
     };
-    let texts = message
-        .content
-        .iter()
-        .filter_map(ContentBlock::as_text)
-        .enumerate();
+    let texts = message.content.iter().filter_map(ContentBlock::as_text).enumerate();
     let blocks = texts.flat_map(|(content_block_index, text)| {
         let delta = BlockDelta::Text(text.to_owned());
         [
-            ModelEvent::ContentBlockDelta {
-                content_block_index,
-                delta,
-            },
-            ModelEvent::ContentBlockStop {
-                content_block_index,
-            },
+            ModelEvent::ContentBlockDelta { content_block_index, delta },
+            ModelEvent::ContentBlockStop { content_block_index },
         ]
     });
-    let mut said = vec![ModelEvent::MessageStart {
-        role: Role::Assistant,
-    }];
+    let mut said = vec![ModelEvent::MessageStart { role: Role::Assistant }];
     said.extend(blocks);
-    said.push(ModelEvent::MessageStop {
-        stop_reason: stop_reason.clone(),
-    });
-    said.push(ModelEvent::Metadata {
-        usage: outcome.usage,
-        metrics: Metrics::default(),
-    });
+    said.push(ModelEvent::MessageStop { stop_reason: stop_reason.clone() });
+    said.push(ModelEvent::Metadata { usage: outcome.usage, metrics: Metrics::default() });
     for event in said {
         if events.send(event).await.is_err() {
             return;

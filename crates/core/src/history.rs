@@ -91,10 +91,7 @@ impl CompleteTurn {
 
     fn new(messages: Vec<Message>) -> Self {
         let estimated_tokens = messages.iter().map(estimate_message).sum();
-        Self {
-            messages,
-            estimated_tokens,
-        }
+        Self { messages, estimated_tokens }
     }
 }
 
@@ -109,9 +106,7 @@ pub fn estimate_message(message: &Message) -> usize {
 pub fn estimate_block(block: &ContentBlock) -> usize {
     match block {
         ContentBlock::Text(text) => estimate_tokens(text.len()),
-        structured => {
-            estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len()))
-        }
+        structured => estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len())),
     }
 }
 
@@ -136,24 +131,15 @@ impl Repair {
     fn take_user(&mut self, message: Message) {
         let (results, rest) = split_results(message.content);
         let unanswered = self.unanswered_calls();
-        let answers_a_call = results.iter().any(|result| {
-            unanswered
-                .iter()
-                .any(|call| call.tool_use_id == result.tool_use_id)
-        });
+        let answers_a_call =
+            results.iter().any(|result| unanswered.iter().any(|call| call.tool_use_id == result.tool_use_id));
         if answers_a_call {
             let mut content = one_result_each(&unanswered, results, |_| NO_RESULT.to_owned());
             content.extend(rest);
-            self.current.push(Message {
-                role: Role::User,
-                content,
-            });
+            self.current.push(Message { role: Role::User, content });
         } else if !rest.is_empty() {
             self.close_turn();
-            self.current.push(Message {
-                role: Role::User,
-                content: rest,
-            });
+            self.current.push(Message { role: Role::User, content: rest });
         }
     }
 
@@ -168,10 +154,7 @@ impl Repair {
         self.answer_open_calls();
         match self.current.last_mut() {
             Some(last) if last.role == Role::Assistant => last.content.extend(content),
-            _ => self.current.push(Message {
-                role: Role::Assistant,
-                content,
-            }),
+            _ => self.current.push(Message { role: Role::Assistant, content }),
         }
     }
 
@@ -187,10 +170,7 @@ impl Repair {
         let unanswered = self.unanswered_calls();
         if !unanswered.is_empty() {
             let content = one_result_each(&unanswered, Vec::new(), |_| NO_RESULT.to_owned());
-            self.current.push(Message {
-                role: Role::User,
-                content,
-            });
+            self.current.push(Message { role: Role::User, content });
         }
     }
 
@@ -199,15 +179,10 @@ impl Repair {
             return;
         }
         self.answer_open_calls();
-        if self
-            .current
-            .last()
-            .is_some_and(|last| last.role == Role::User)
-        {
+        if self.current.last().is_some_and(|last| last.role == Role::User) {
             self.current.push(Message::assistant(INTERRUPTED));
         }
-        self.turns
-            .push(CompleteTurn::new(std::mem::take(&mut self.current)));
+        self.turns.push(CompleteTurn::new(std::mem::take(&mut self.current)));
     }
 }
 
@@ -219,7 +194,7 @@ fn split_results(content: Vec<ContentBlock>) -> (Vec<ToolResult>, Vec<ContentBlo
             ContentBlock::ToolResult(result) => results.push(result),
             // Only the model asks for tools: in a user's message the request is noise.
             ContentBlock::ToolUse(_) => {}
-            text => rest.push(text),
+            text @ ContentBlock::Text(_) => rest.push(text),
         }
     }
     (results, rest)
@@ -234,13 +209,8 @@ pub(crate) fn one_result_each(
     calls
         .iter()
         .map(|call| {
-            let place = results
-                .iter()
-                .position(|result| result.tool_use_id == call.tool_use_id);
-            place.map_or_else(
-                || ToolResult::error(&call.tool_use_id, reason(call)),
-                |place| results.swap_remove(place),
-            )
+            let place = results.iter().position(|result| result.tool_use_id == call.tool_use_id);
+            place.map_or_else(|| ToolResult::error(&call.tool_use_id, reason(call)), |place| results.swap_remove(place))
         })
         .map(ContentBlock::ToolResult)
         .collect()

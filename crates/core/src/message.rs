@@ -126,26 +126,17 @@ pub struct Usage {
 impl Message {
     /// A user's message of one text.
     pub fn user(text: impl Into<String>) -> Self {
-        Self {
-            role: Role::User,
-            content: vec![ContentBlock::Text(text.into())],
-        }
+        Self { role: Role::User, content: vec![ContentBlock::Text(text.into())] }
     }
 
     /// An assistant's message of one text.
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self {
-            role: Role::Assistant,
-            content: vec![ContentBlock::Text(text.into())],
-        }
+        Self { role: Role::Assistant, content: vec![ContentBlock::Text(text.into())] }
     }
 
     /// The message's text blocks, joined.
     pub fn text(&self) -> String {
-        self.content
-            .iter()
-            .filter_map(ContentBlock::as_text)
-            .collect()
+        self.content.iter().filter_map(ContentBlock::as_text).collect()
     }
 
     /// The tool calls this message asks for, in order.

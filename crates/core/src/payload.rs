@@ -15,9 +15,7 @@ pub enum PayloadError {
     #[error("`{0}` is missing; send it as a string that is not blank")]
     Missing(&'static str),
     /// A member is there and says nothing.
-    #[error(
-        "`{0}` is blank; send what the user wrote, or leave it out to let the agent open the conversation"
-    )]
+    #[error("`{0}` is blank; send what the user wrote, or leave it out to let the agent open the conversation")]
     Blank(&'static str),
     /// A member is outside what it may be.
     #[error("`{member}` {problem}")]
@@ -53,8 +51,7 @@ impl Prompt {
     /// # Errors
     /// When there is neither `prompt` nor `message`, or when it is blank.
     pub fn text(self) -> Result<String, PayloadError> {
-        self.text_or_opening()?
-            .ok_or(PayloadError::Missing("prompt"))
+        self.text_or_opening()?.ok_or(PayloadError::Missing("prompt"))
     }
 
     /// What the user wrote, or none when the payload has neither `prompt` nor `message`: the app has

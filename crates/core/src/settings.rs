@@ -82,9 +82,7 @@ pub enum SettingsError {
         problem: String,
     },
     /// Data would leave the EU.
-    #[error(
-        "{variable}={value} {problem}. Data stays in the EU unless DATA_RESIDENCY=any is set on purpose"
-    )]
+    #[error("{variable}={value} {problem}. Data stays in the EU unless DATA_RESIDENCY=any is set on purpose")]
     OutsideEu {
         /// The variable.
         variable: &'static str,
@@ -94,9 +92,7 @@ pub enum SettingsError {
         problem: String,
     },
     /// A model id with the version as people say it.
-    #[error(
-        "MODEL_ID={value} does not exist: Bedrock writes the version with dashes. Use MODEL_ID={right}"
-    )]
+    #[error("MODEL_ID={value} does not exist: Bedrock writes the version with dashes. Use MODEL_ID={right}")]
     MistypedModel {
         /// What was set.
         value: String,
@@ -130,11 +126,9 @@ impl Settings {
             model: ModelSettings::read(&environment)?,
             memory: MemorySettings::read(&environment)?,
             history_tokens: environment
-                .parse(
-                    "HISTORY_TOKENS",
-                    "must be a number of tokens from 0 to 200000",
-                    |&tokens| tokens <= CONTEXT_TOKENS,
-                )?
+                .parse("HISTORY_TOKENS", "must be a number of tokens from 0 to 200000", |&tokens| {
+                    tokens <= CONTEXT_TOKENS
+                })?
                 .unwrap_or(DEFAULT_HISTORY_TOKENS),
         })
     }
@@ -144,28 +138,17 @@ impl Settings {
 
 impl ModelSettings {
     fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
-        let residency = environment
-            .get("DATA_RESIDENCY")
-            .map_or(Ok(Residency::Eu), |value| Residency::parse(&value))?;
-        let model_id = environment
-            .get("MODEL_ID")
-            .unwrap_or_else(|| DEFAULT_MODEL_ID.to_owned());
-        let region = environment
-            .get("AWS_REGION")
-            .unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let residency =
+            environment.get("DATA_RESIDENCY").map_or(Ok(Residency::Eu), |value| Residency::parse(&value))?;
+        let model_id = environment.get("MODEL_ID").unwrap_or_else(|| DEFAULT_MODEL_ID.to_owned());
+        let region = environment.get("AWS_REGION").unwrap_or_else(|| DEFAULT_REGION.to_owned());
         Ok(Self {
             model_id: ModelId::parse(&model_id, residency)?,
             region: Region::parse(&region, residency)?,
-            max_tokens: environment.parse(
-                "MAX_TOKENS",
-                "must be a whole number of tokens, at least 1",
-                |&tokens| tokens > 0,
-            )?,
-            temperature: environment.parse(
-                "TEMPERATURE",
-                "must be a number from 0 to 1",
-                |value| (0.0..=1.0).contains(value),
-            )?,
+            max_tokens: environment
+                .parse("MAX_TOKENS", "must be a whole number of tokens, at least 1", |&tokens| tokens > 0)?,
+            temperature: environment
+                .parse("TEMPERATURE", "must be a number from 0 to 1", |value| (0.0..=1.0).contains(value))?,
             patience: Patience::read(environment)?,
         })
     }
@@ -188,9 +171,7 @@ impl Patience {
         let default = Self::default();
         let seconds = |variable, otherwise| {
             let problem = "must be a number of seconds above 0, at most 3600";
-            let read = environment.parse(variable, problem, |&value: &f64| {
-                value > 0.0 && value <= 3600.0
-            })?;
+            let read = environment.parse(variable, problem, |&value: &f64| value > 0.0 && value <= 3600.0)?;
             Ok(read.map_or(otherwise, Duration::from_secs_f64))
         };
         Ok(Self {
@@ -213,7 +194,7 @@ impl Default for Patience {
         Self {
             first_token: Duration::from_secs(30),
             token_gap: Duration::from_secs(15),
-            whole_answer: Duration::from_secs(120),
+            whole_answer: Duration::from_mins(2),
         }
     }
 }
@@ -223,24 +204,14 @@ impl Default for Patience {
 impl MemorySettings {
     fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
         let session_memory = environment.get("SESSION_MEMORY");
-        match (
-            environment.get("BEDROCK_AGENTCORE_MEMORY_ID"),
-            session_memory,
-        ) {
+        match (environment.get("BEDROCK_AGENTCORE_MEMORY_ID"), session_memory) {
             (Some(memory_id), None) => Ok(Self::AgentCore { memory_id }),
-            (Some(memory_id), Some(session_memory)) => Err(SettingsError::TwoMemories {
-                session_memory,
-                memory_id,
-            }),
+            (Some(memory_id), Some(session_memory)) => Err(SettingsError::TwoMemories { session_memory, memory_id }),
             (None, None) => Ok(Self::Process),
             (None, Some(value)) if value == "process" => Ok(Self::Process),
             (None, Some(value)) => match value.strip_prefix("file:") {
                 Some(path) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
-                _ => Err(SettingsError::invalid(
-                    "SESSION_MEMORY",
-                    &value,
-                    "must be `file:PATH` or `process`",
-                )),
+                _ => Err(SettingsError::invalid("SESSION_MEMORY", &value, "must be `file:PATH` or `process`")),
             },
         }
     }
@@ -251,23 +222,11 @@ impl MemorySettings {
 impl SettingsError {
     /// A value its variable does not take; `problem` ends the sentence.
     pub fn invalid(variable: &'static str, value: &str, problem: impl Into<String>) -> Self {
-        Self::Invalid {
-            variable,
-            value: value.to_owned(),
-            problem: problem.into(),
-        }
+        Self::Invalid { variable, value: value.to_owned(), problem: problem.into() }
     }
 
-    pub(crate) fn outside_eu(
-        variable: &'static str,
-        value: &str,
-        problem: impl Into<String>,
-    ) -> Self {
-        Self::OutsideEu {
-            variable,
-            value: value.to_owned(),
-            problem: problem.into(),
-        }
+    pub(crate) fn outside_eu(variable: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self::OutsideEu { variable, value: value.to_owned(), problem: problem.into() }
     }
 }
 

@@ -60,9 +60,6 @@ impl Toolbox {
 
 impl std::fmt::Debug for Toolbox {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_list()
-            .entries(self.specs().iter().map(|spec| spec.name.clone()))
-            .finish()
+        formatter.debug_list().entries(self.specs().iter().map(|spec| spec.name.clone())).finish()
     }
 }

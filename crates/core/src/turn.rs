@@ -21,9 +21,7 @@
 use std::sync::Arc;
 
 use crate::guard::{Guard, Safety, SafetyAction, Verdict};
-use crate::history::{
-    CompleteTurn, complete, estimate_block, estimate_tokens, one_result_each, sendable,
-};
+use crate::history::{CompleteTurn, complete, estimate_block, estimate_tokens, one_result_each, sendable};
 use crate::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolUse, Usage};
 use crate::model::{ModelAnswer, ModelError, ModelParameters, ModelRequest};
 use crate::settings::CONTEXT_TOKENS;
@@ -125,11 +123,7 @@ impl TurnRequest {
         Self {
             system: String::new(),
             content: vec![ContentBlock::Text(text.into())],
-            parameters: ModelParameters {
-                max_tokens: 1024,
-                temperature: None,
-                stop_sequences: Vec::new(),
-            },
+            parameters: ModelParameters { max_tokens: 1024, temperature: None, stop_sequences: Vec::new() },
             tools: Toolbox::default(),
             guards: Vec::new(),
             actor: None,
@@ -161,10 +155,7 @@ impl TurnRequest {
     /// When `temperature` is outside 0 to 1.
     #[must_use]
     pub fn temperature(mut self, temperature: f32) -> Self {
-        assert!(
-            (0.0..=1.0).contains(&temperature),
-            "temperature must be between 0 and 1"
-        );
+        assert!((0.0..=1.0).contains(&temperature), "temperature must be between 0 and 1");
         self.parameters.temperature = Some(temperature);
         self
     }
@@ -243,10 +234,7 @@ impl TurnRequest {
             request: ModelRequest {
                 system: self.system,
                 history,
-                messages: vec![Message {
-                    role: Role::User,
-                    content: self.content,
-                }],
+                messages: vec![Message { role: Role::User, content: self.content }],
                 parameters: self.parameters,
                 tools: self.tools.specs(),
             },
@@ -270,15 +258,9 @@ impl ModelCall {
     pub fn answered(self, answer: ModelAnswer) -> Step {
         let Self(mut turn) = self;
         turn.usage += answer.usage;
-        let ModelAnswer {
-            message,
-            stop_reason,
-            ..
-        } = answer;
+        let ModelAnswer { message, stop_reason, .. } = answer;
         match stop_reason {
-            StopReason::ToolUse if message.tool_uses().next().is_some() => {
-                turn.ask_for_tools(message)
-            }
+            StopReason::ToolUse if message.tool_uses().next().is_some() => turn.ask_for_tools(message),
             // The model says it wants tools and names none: what it said is its answer.
             StopReason::ToolUse => turn.finish(message, StopReason::EndTurn),
             StopReason::GuardrailIntervened => turn.finish_withheld(message),
@@ -304,19 +286,14 @@ impl ToolRound {
     /// The calls to make; they may run at the same time. Calls of tools that do not exist are not
     /// among them: the machine answers those itself.
     pub fn calls(&self) -> impl Iterator<Item = &ToolUse> {
-        self.calls
-            .iter()
-            .filter(|call| self.turn.has_tool(&call.name))
+        self.calls.iter().filter(|call| self.turn.has_tool(&call.name))
     }
 
     /// The tools answered, in any order. The model reads one result a call, in the order it asked.
     pub fn returned(self, results: Vec<ToolResult>) -> Step {
         let Self { mut turn, calls } = self;
         let content = one_result_each(&calls, results, |call| turn.why_no_result(call));
-        turn.request.messages.push(Message {
-            role: Role::User,
-            content,
-        });
+        turn.request.messages.push(Message { role: Role::User, content });
         Step::CallModel(ModelCall(turn))
     }
 
@@ -324,10 +301,7 @@ impl ToolRound {
     pub fn cut(self, results: Vec<ToolResult>) -> Step {
         let Self { mut turn, .. } = self;
         let content = results.into_iter().map(ContentBlock::ToolResult).collect();
-        turn.request.messages.push(Message {
-            role: Role::User,
-            content,
-        });
+        turn.request.messages.push(Message { role: Role::User, content });
         turn.end_without_answer(TurnError::Cut, None)
     }
 }
@@ -367,17 +341,8 @@ impl Turn {
         if self.has_tool(&call.name) {
             return format!("The tool {} gave no result.", call.name);
         }
-        let names: Vec<&str> = self
-            .request
-            .tools
-            .iter()
-            .map(|tool| tool.name.as_str())
-            .collect();
-        format!(
-            "There is no tool {}. The tools are: {}.",
-            call.name,
-            names.join(", ")
-        )
+        let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
+        format!("There is no tool {}. The tools are: {}.", call.name, names.join(", "))
     }
 
     fn ask_for_tools(mut self, message: Message) -> Step {
@@ -400,13 +365,7 @@ impl Turn {
         }
         self.request.messages.push(answer.clone());
         let remember = remembered(std::mem::take(&mut self.request.messages));
-        self.done(
-            Ok(Answer {
-                message: answer,
-                stop_reason,
-            }),
-            remember,
-        )
+        self.done(Ok(Answer { message: answer, stop_reason }), remember)
     }
 
     /// A guardrail looks at the whole conversation each time, so what it stopped must not stay there.
@@ -419,24 +378,14 @@ impl Turn {
     fn end_without_answer(mut self, error: TurnError, so_far: Option<Message>) -> Step {
         self.request.messages.extend(so_far.map(text_only));
         let messages = std::mem::take(&mut self.request.messages);
-        let anything_said = messages
-            .iter()
-            .any(|message| message.role == Role::Assistant && !message.content.is_empty());
-        let remember = if anything_said {
-            remembered(messages)
-        } else {
-            None
-        };
+        let anything_said =
+            messages.iter().any(|message| message.role == Role::Assistant && !message.content.is_empty());
+        let remember = if anything_said { remembered(messages) } else { None };
         self.done(Err(error), remember)
     }
 
     fn done(self, result: Result<Answer, TurnError>, remember: Option<CompleteTurn>) -> Step {
-        Step::Done(TurnOutcome {
-            result,
-            remember,
-            usage: self.usage,
-            safety: self.safety,
-        })
+        Step::Done(TurnOutcome { result, remember, usage: self.usage, safety: self.safety })
     }
 }
 
@@ -446,8 +395,6 @@ fn remembered(messages: Vec<Message>) -> Option<CompleteTurn> {
 }
 
 fn text_only(mut message: Message) -> Message {
-    message
-        .content
-        .retain(|block| matches!(block, ContentBlock::Text(_)) && !block.is_blank());
+    message.content.retain(|block| matches!(block, ContentBlock::Text(_)) && !block.is_blank());
     message
 }

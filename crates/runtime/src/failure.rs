@@ -90,34 +90,20 @@ impl Code {
 
 impl Failure {
     pub(crate) fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self {
-            code,
-            sentence: sentence.into(),
-            details: None,
-            retry_after: None,
-        }
+        Self { code, sentence: sentence.into(), details: None, retry_after: None }
     }
 
     pub(crate) fn with_details(code: Code, sentence: &str, details: impl Into<String>) -> Self {
-        Self {
-            details: Some(details.into()),
-            ..Self::new(code, sentence)
-        }
+        Self { details: Some(details.into()), ..Self::new(code, sentence) }
     }
 
     /// Something of ours broke; the log says what.
     pub(crate) fn internal() -> Self {
-        Self::new(
-            Code::Internal,
-            "The agent failed unexpectedly. Please try again.",
-        )
+        Self::new(Code::Internal, "The agent failed unexpectedly. Please try again.")
     }
 
     fn passing(code: Code, sentence: &str, wait: Duration) -> Self {
-        Self {
-            retry_after: Some(wait),
-            ..Self::new(code, sentence)
-        }
+        Self { retry_after: Some(wait), ..Self::new(code, sentence) }
     }
 }
 
@@ -144,11 +130,9 @@ impl From<&TurnError> for Failure {
     fn from(error: &TurnError) -> Self {
         match error {
             TurnError::Model(error) => error.into(),
-            TurnError::EmptyAnswer { .. } => Self::passing(
-                Code::ModelUnavailable,
-                "The model gave no answer. Please try again.",
-                UNAVAILABLE_WAIT,
-            ),
+            TurnError::EmptyAnswer { .. } => {
+                Self::passing(Code::ModelUnavailable, "The model gave no answer. Please try again.", UNAVAILABLE_WAIT)
+            }
             TurnError::Cut => Self::passing(
                 Code::Cut,
                 "The turn was cut before its answer was complete. Please try again.",
@@ -172,30 +156,26 @@ impl From<&ModelError> for Failure {
                 "The model did not answer in time. Please try again.",
                 UNAVAILABLE_WAIT,
             ),
-            ModelError::Unreachable { .. }
-            | ModelError::Unavailable { .. }
-            | ModelError::BrokenStream { .. } => Self::passing(
-                Code::ModelUnavailable,
-                "The model cannot be reached just now. Please try again.",
-                UNAVAILABLE_WAIT,
-            ),
+            ModelError::Unreachable { .. } | ModelError::Unavailable { .. } | ModelError::BrokenStream { .. } => {
+                Self::passing(
+                    Code::ModelUnavailable,
+                    "The model cannot be reached just now. Please try again.",
+                    UNAVAILABLE_WAIT,
+                )
+            }
             ModelError::AccessDenied { .. }
             | ModelError::UnknownModel { .. }
             | ModelError::RetiredModel { .. }
             | ModelError::InvalidRequest { .. }
-            | ModelError::NoCredentials { .. } => Self::new(
-                Code::ModelRefused,
-                "The agent cannot ask its model. Its operator has to look at the log.",
-            ),
+            | ModelError::NoCredentials { .. } => {
+                Self::new(Code::ModelRefused, "The agent cannot ask its model. Its operator has to look at the log.")
+            }
         }
     }
 }
 
 impl Failure {
     pub(crate) fn too_long() -> Self {
-        Self::new(
-            Code::ContextTooLong,
-            "The message is too long for the model. Please send a shorter one.",
-        )
+        Self::new(Code::ContextTooLong, "The message is too long for the model. Please send a shorter one.")
     }
 }

@@ -47,10 +47,7 @@ impl Health {
     const FORCED_BUSY: u8 = 2;
 
     pub(crate) fn new(activity: Activity) -> Self {
-        Self {
-            activity,
-            forced: Arc::new(AtomicU8::new(Self::NOT_FORCED)),
-        }
+        Self { activity, forced: Arc::new(AtomicU8::new(Self::NOT_FORCED)) }
     }
 
     /// The status, and the Unix second it has held since: that of now while busy.
@@ -102,34 +99,22 @@ mod tests {
     use super::*;
 
     fn moment(wall_ms: u64, running_ms: u64) -> Moment {
-        Moment {
-            wall_ms,
-            running_ms,
-        }
+        Moment { wall_ms, running_ms }
     }
 
     #[test]
     fn a_machine_that_ran_all_the_time_was_not_stopped() {
-        assert!(!was_stopped_between(
-            moment(1_000_000, 0),
-            moment(1_900_000, 900_100)
-        ));
+        assert!(!was_stopped_between(moment(1_000_000, 0), moment(1_900_000, 900_100)));
     }
 
     #[test]
     fn a_snapshot_revived_hours_later_was_stopped() {
-        assert!(was_stopped_between(
-            moment(1_000_000, 50),
-            moment(99_000_000, 2_050)
-        ));
+        assert!(was_stopped_between(moment(1_000_000, 50), moment(99_000_000, 2_050)));
     }
 
     #[test]
     fn a_clock_set_back_counts_as_stopped() {
-        assert!(was_stopped_between(
-            moment(9_000_000, 50),
-            moment(1_000_000, 2_050)
-        ));
+        assert!(was_stopped_between(moment(9_000_000, 50), moment(1_000_000, 2_050)));
     }
 
     #[test]

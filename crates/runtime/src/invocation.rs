@@ -143,17 +143,11 @@ impl<A: Agent> Invoker<A> {
                 if request.is_beyond_any_context() {
                     return Err(Failure::too_long());
                 }
-                Ok(Accepted {
-                    request,
-                    context: settled,
-                    busy,
-                })
+                Ok(Accepted { request, context: settled, busy })
             }
             .in_current_span(),
         );
-        reading
-            .await
-            .unwrap_or_else(|_panicked| Err(Failure::internal()))
+        reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
     }
 
     /// Begins the turn. It goes on until it ends, or until the [`Invocation`] is dropped.
@@ -173,11 +167,7 @@ impl<A: Agent> Invoker<A> {
         };
         let turn = turn(self.sessions.clone(), accepted, stage).in_current_span();
         let end = self.turns.spawn_on(turn, &self.work);
-        Invocation {
-            events,
-            end,
-            _cut: cut.drop_guard(),
-        }
+        Invocation { events, end, _cut: cut.drop_guard() }
     }
 }
 
@@ -186,20 +176,14 @@ impl<A: Agent> Invoker<A> {
 impl Invocation {
     /// Waits for the turn to end and to be stored.
     pub(crate) async fn end(self) -> Result<Answered, Failure> {
-        self.end
-            .await
-            .unwrap_or_else(|_panicked| Err(Failure::internal()))
+        self.end.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
     }
 }
 
 /// The whole way of a turn: its session's history in, the model's answer out, the turn remembered.
 async fn turn(sessions: Sessions, accepted: Accepted, stage: Stage) -> Result<Answered, Failure> {
     let began = Instant::now();
-    let Accepted {
-        request,
-        context,
-        busy,
-    } = accepted;
+    let Accepted { request, context, busy } = accepted;
     let actor = context.user_id.as_deref().or(request.actor_id());
     let key = SessionKey::new(actor, &context.session_id);
     let session = match stage.cut.run_until_cancelled(sessions.open(key)).await {
@@ -214,27 +198,13 @@ async fn turn(sessions: Sessions, accepted: Accepted, stage: Stage) -> Result<An
     let step = request.begin(session.history(room));
     let outcome = drive(step, &stage).await;
     report(&outcome, began);
-    let TurnOutcome {
-        result,
-        remember,
-        usage,
-        safety,
-    } = outcome;
+    let TurnOutcome { result, remember, usage, safety } = outcome;
     if let Some(turn) = remember {
         remember_turn(session, turn).await;
     }
     drop(busy);
-    let Answer {
-        message,
-        stop_reason,
-    } = result.map_err(|error| Failure::from(&error))?;
-    Ok(Answered {
-        message,
-        session_id: context.session_id,
-        stop_reason,
-        usage,
-        safety,
-    })
+    let Answer { message, stop_reason } = result.map_err(|error| Failure::from(&error))?;
+    Ok(Answered { message, session_id: context.session_id, stop_reason, usage, safety })
 }
 
 async fn remember_turn(session: OpenSession, turn: agentcore_core::history::CompleteTurn) {
@@ -260,7 +230,7 @@ fn report(outcome: &TurnOutcome, began: Instant) {
         ),
         Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),
         Err(error) => {
-            tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed")
+            tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed");
         }
     }
 }

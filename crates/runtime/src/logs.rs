@@ -22,26 +22,14 @@ const DEFAULT_LEVEL: &str = "info";
 
 /// Begins logging to standard error. Does nothing when somebody already logs.
 pub(crate) fn begin() {
-    let levels = ["RUST_LOG", "LOG_LEVEL"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok());
+    let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
     let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(DEFAULT_LEVEL));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(DEFAULT_LEVEL));
-    let _ = tracing_subscriber::registry()
-        .with(filter)
-        .with(JsonLines)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(JsonLines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.
-        let place = panic
-            .location()
-            .map_or_else(String::new, ToString::to_string);
-        tracing::error!(
-            error_type = "Panic",
-            error = "a task panicked",
-            location = place,
-            "the agent panicked"
-        );
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(error_type = "Panic", error = "a task panicked", location = place, "the agent panicked");
     }));
 }
 

@@ -16,8 +16,7 @@ pub(crate) fn read<P: DeserializeOwned>(body: &[u8]) -> Result<P, Failure> {
         Failure::with_details(Code::InvalidEncoding, "Invalid encoding", details)
     })?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let Object(payload) =
-        serde_path_to_error::deserialize(&mut json).map_err(|error| refused(&error))?;
+    let Object(payload) = serde_path_to_error::deserialize(&mut json).map_err(|error| refused(&error))?;
     json.end().map_err(|error| not_json(&error))?;
     Ok(payload)
 }
@@ -26,10 +25,7 @@ fn refused(error: &Error<serde_json::Error>) -> Failure {
     if !error.inner().is_data() {
         return not_json(error.inner());
     }
-    Failure::new(
-        Code::InvalidPayload,
-        sentence(&error.path().to_string(), &error.inner().to_string()),
-    )
+    Failure::new(Code::InvalidPayload, sentence(&error.path().to_string(), &error.inner().to_string()))
 }
 
 fn not_json(error: &serde_json::Error) -> Failure {
@@ -39,14 +35,8 @@ fn not_json(error: &serde_json::Error) -> Failure {
 /// Makes a sentence of serde's, which says what was found and then what was expected: only the second
 /// half may be repeated.
 fn sentence(member: &str, said: &str) -> String {
-    let said = said
-        .rsplit_once(" at line ")
-        .map_or(said, |(said, _place)| said);
-    let subject = if member == "." {
-        "the payload".to_owned()
-    } else {
-        format!("`{member}`")
-    };
+    let said = said.rsplit_once(" at line ").map_or(said, |(said, _place)| said);
+    let subject = if member == "." { "the payload".to_owned() } else { format!("`{member}`") };
     match said.rsplit_once(", expected ") {
         Some((_found, expected)) => format!("{subject} must be {expected}"),
         None if said.starts_with("missing field") => format!("{subject} has a {said}"),
@@ -82,12 +72,7 @@ mod tests {
 
     fn refusal(body: &str) -> String {
         let failure = read::<Order>(body.as_bytes()).expect_err("refused");
-        format!(
-            "{} | {} | {}",
-            failure.code.as_str(),
-            failure.sentence,
-            failure.details.unwrap_or_default()
-        )
+        format!("{} | {} | {}", failure.code.as_str(), failure.sentence, failure.details.unwrap_or_default())
     }
 
     #[test]

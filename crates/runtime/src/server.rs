@@ -16,9 +16,7 @@ use agentcore_core::memory::process::ProcessMemory;
 use agentcore_core::memory::sessions::Sessions;
 use agentcore_core::model::Model;
 use agentcore_core::model::bedrock::Bedrock;
-use agentcore_core::settings::{
-    DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError,
-};
+use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -85,9 +83,7 @@ pub enum ServeError {
     #[error(transparent)]
     Memory(#[from] OpenError),
     /// The port cannot be opened.
-    #[error(
-        "cannot listen on {address}: {reason}; set PORT to a free port, or stop what uses this one"
-    )]
+    #[error("cannot listen on {address}: {reason}; set PORT to a free port, or stop what uses this one")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -128,9 +124,7 @@ impl<A: Agent> Server<A> {
         let aws = Arc::new(Aws::new(settings.model.region.clone()));
         let model = Arc::new(Bedrock::new(&settings.model, Arc::clone(&aws)));
         let memory: Arc<dyn SessionMemory> = match &settings.memory {
-            MemorySettings::AgentCore { memory_id } => {
-                Arc::new(AgentCoreMemory::new(memory_id, aws))
-            }
+            MemorySettings::AgentCore { memory_id } => Arc::new(AgentCoreMemory::new(memory_id, aws)),
             MemorySettings::File(path) => Arc::new(FileMemory::open(path)?),
             MemorySettings::Process => Arc::new(ProcessMemory::default()),
         };
@@ -141,21 +135,12 @@ impl<A: Agent> Server<A> {
             memory = ?settings.memory,
             "agent configured"
         );
-        let mut server = Self::assemble(
-            agent,
-            model,
-            memory,
-            Some(settings.model),
-            settings.history_tokens,
-        );
+        let mut server = Self::assemble(agent, model, memory, Some(settings.model), settings.history_tokens);
         server.address = SocketAddr::new(
-            parsed(read, "HOST", "must be an IP address")?
-                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            parsed(read, "HOST", "must be an IP address")?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             parsed(read, "PORT", "must be a port number, 0 for any free one")?.unwrap_or(PORT),
         );
-        if let Some(seconds) =
-            parsed::<u32>(read, "DRAIN_SECONDS", "must be a whole number of seconds")?
-        {
+        if let Some(seconds) = parsed::<u32>(read, "DRAIN_SECONDS", "must be a whole number of seconds")? {
             server.drain = Duration::from_secs(seconds.into());
         }
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
@@ -180,11 +165,7 @@ impl<A: Agent> Server<A> {
         let health = Health::new(activity.clone());
         let invoker = Invoker::new(agent, model, overruling, sessions, activity);
         Self {
-            http: Http {
-                invoker,
-                health,
-                debug: false,
-            },
+            http: Http { invoker, health, debug: false },
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             drain: DRAIN,
         }
@@ -227,18 +208,11 @@ impl<A: Agent> Server<A> {
     /// # Errors
     /// When it cannot be opened.
     pub fn listen(self) -> Result<Listening<A>, ServeError> {
-        let refused = |error: std::io::Error| ServeError::Bind {
-            address: self.address,
-            reason: error.to_string(),
-        };
+        let refused = |error: std::io::Error| ServeError::Bind { address: self.address, reason: error.to_string() };
         let listener = std::net::TcpListener::bind(self.address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Listening {
-            server: self,
-            listener,
-            address,
-        })
+        Ok(Listening { server: self, listener, address })
     }
 
     /// Sends the agent's sample payload through the handler that serves callers, and prints the answer.
@@ -264,9 +238,7 @@ impl<A: Agent> Listening<A> {
     /// # Errors
     /// When the thread for HTTP cannot be started.
     pub async fn serve_until(self, end: CancellationToken) -> Result<(), ServeError> {
-        let Self {
-            server, listener, ..
-        } = self;
+        let Self { server, listener, .. } = self;
         let invoker = server.http.invoker.clone();
         let (closed, is_closed) = tokio::sync::oneshot::channel();
         let stop_accepting = end.clone();
@@ -292,18 +264,14 @@ impl<A: Agent> Listening<A> {
 
 /// Serves the wire on this thread, apart from the threads that run turns.
 fn serve_http<A: Agent>(http: Http<A>, listener: std::net::TcpListener, end: CancellationToken) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener)?.tap_io(|connection| {
                 // Events are small and must not wait for each other.
                 let _ = connection.set_nodelay(true);
             });
-            axum::serve(listener, http::router(http))
-                .with_graceful_shutdown(end.cancelled_owned())
-                .await
+            axum::serve(listener, http::router(http)).with_graceful_shutdown(end.cancelled_owned()).await
         })
     });
     if let Err(error) = served {
@@ -330,9 +298,6 @@ fn parsed<T: std::str::FromStr>(
 ) -> Result<Option<T>, SettingsError> {
     match read(variable).filter(|value| !value.is_empty()) {
         None => Ok(None),
-        Some(value) => value
-            .parse()
-            .map(Some)
-            .map_err(|_| SettingsError::invalid(variable, &value, problem)),
+        Some(value) => value.parse().map(Some).map_err(|_| SettingsError::invalid(variable, &value, problem)),
     }
 }

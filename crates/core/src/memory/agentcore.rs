@@ -10,9 +10,7 @@ use std::sync::Arc;
 use aws_sdk_bedrockagentcore::Client;
 use aws_sdk_bedrockagentcore::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockagentcore::primitives::DateTime;
-use aws_sdk_bedrockagentcore::types::{
-    Content, Conversational, Event, MetadataValue, PayloadType, Role as EventRole,
-};
+use aws_sdk_bedrockagentcore::types::{Content, Conversational, Event, MetadataValue, PayloadType, Role as EventRole};
 use aws_smithy_types::error::display::DisplayErrorContext;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -61,24 +59,14 @@ struct StoredTurn {
 impl AgentCoreMemory {
     /// The memory of that id or ARN. Nothing is connected yet.
     pub fn new(memory_id: impl Into<String>, aws: Arc<Aws>) -> Self {
-        Self {
-            memory_id: memory_id.into(),
-            aws,
-            client: OnceCell::new(),
-        }
+        Self { memory_id: memory_id.into(), aws, client: OnceCell::new() }
     }
 
     async fn client(&self) -> &Client {
-        self.client
-            .get_or_init(|| async { Client::new(self.aws.config().await) })
-            .await
+        self.client.get_or_init(|| async { Client::new(self.aws.config().await) }).await
     }
 
-    async fn read(
-        &self,
-        session: &SessionKey,
-        budget_tokens: usize,
-    ) -> Result<Loaded, MemoryError> {
+    async fn read(&self, session: &SessionKey, budget_tokens: usize) -> Result<Loaded, MemoryError> {
         let mut stored = self.events(session, budget_tokens).await?;
         // Pages come newest first; turned round, ties of the clock stay in order, and the turns' own
         // numbers settle those that a rounded clock made.
@@ -89,18 +77,11 @@ impl AgentCoreMemory {
             (turn.at, highest.unwrap_or(stored.len() as u64))
         });
         let turns = complete(stored.into_iter().flat_map(|turn| turn.messages));
-        Ok(Loaded {
-            turns: turns.into_iter().map(Arc::new).collect(),
-            newest,
-        })
+        Ok(Loaded { turns: turns.into_iter().map(Arc::new).collect(), newest })
     }
 
     /// Events as the service lists them, newest first, until they hold more than the budget.
-    async fn events(
-        &self,
-        session: &SessionKey,
-        budget_tokens: usize,
-    ) -> Result<Vec<StoredTurn>, MemoryError> {
+    async fn events(&self, session: &SessionKey, budget_tokens: usize) -> Result<Vec<StoredTurn>, MemoryError> {
         let mut stored: Vec<StoredTurn> = Vec::new();
         let mut tokens = 0;
         let mut next_token = None;
@@ -124,16 +105,11 @@ impl AgentCoreMemory {
             };
             for event in page.events {
                 let turn = stored_turn(event)?;
-                tokens += turn
-                    .messages
-                    .iter()
-                    .map(crate::history::estimate_message)
-                    .sum::<usize>();
+                tokens += turn.messages.iter().map(crate::history::estimate_message).sum::<usize>();
                 stored.push(turn);
             }
             next_token = page.next_token.filter(|token| !token.is_empty());
-            let newest_first =
-                stored.first().map(|turn| turn.at) >= stored.last().map(|turn| turn.at);
+            let newest_first = stored.first().map(|turn| turn.at) >= stored.last().map(|turn| turn.at);
             if next_token.is_none() || (newest_first && tokens > budget_tokens) {
                 return Ok(stored);
             }
@@ -150,10 +126,7 @@ impl AgentCoreMemory {
             .session_id(session.session())
             .event_timestamp(at)
             .client_token(record.token.to_string())
-            .metadata(
-                SEQUENCE,
-                MetadataValue::StringValue(record.sequence.to_string()),
-            )
+            .metadata(SEQUENCE, MetadataValue::StringValue(record.sequence.to_string()))
             .set_payload(Some(payload(record.turn.messages())?))
             .send()
             .await
@@ -163,19 +136,11 @@ impl AgentCoreMemory {
 }
 
 impl SessionMemory for AgentCoreMemory {
-    fn load<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        budget_tokens: usize,
-    ) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
+    fn load<'a>(&'a self, session: &'a SessionKey, budget_tokens: usize) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
         Box::pin(self.read(session, budget_tokens))
     }
 
-    fn append<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        turn: &'a TurnRecord,
-    ) -> BoxFuture<'a, Result<(), MemoryError>> {
+    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
         Box::pin(self.write(session, turn))
     }
 }
@@ -184,18 +149,11 @@ impl SessionMemory for AgentCoreMemory {
 
 /// The items of a turn's event. Plain talk is told by its conversational items alone.
 fn payload(messages: &[Message]) -> Result<Vec<PayloadType>, MemoryError> {
-    let mut items = messages
-        .iter()
-        .filter_map(conversational)
-        .collect::<Vec<_>>();
+    let mut items = messages.iter().filter_map(conversational).collect::<Vec<_>>();
     let said_exactly = messages.iter().all(is_one_short_text);
     if !said_exactly {
-        let exact = serde_json::to_string(&ExactTurn {
-            messages: messages.to_vec(),
-        });
-        let exact = exact.map_err(|error| MemoryError::Refused {
-            reason: error.to_string(),
-        })?;
+        let exact = serde_json::to_string(&ExactTurn { messages: messages.to_vec() });
+        let exact = exact.map_err(|error| MemoryError::Refused { reason: error.to_string() })?;
         // An event takes 100 items; a turn of more rounds than that is whole in its blob.
         items.truncate(99);
         items.push(PayloadType::Blob(exact.into()));
@@ -213,11 +171,7 @@ fn conversational(message: &Message) -> Option<PayloadType> {
         Role::User => EventRole::User,
         Role::Assistant => EventRole::Assistant,
     };
-    let item = Conversational::builder()
-        .content(Content::Text(text.clone()))
-        .role(role)
-        .build()
-        .ok()?;
+    let item = Conversational::builder().content(Content::Text(text.clone())).role(role).build().ok()?;
     (!text.trim().is_empty()).then_some(PayloadType::Conversational(item))
 }
 
@@ -235,13 +189,8 @@ fn within_an_item(text: &str) -> String {
 
 fn stored_turn(event: Event) -> Result<StoredTurn, MemoryError> {
     let millis = event.event_timestamp.to_millis().map_err(corrupt)?;
-    let sequence = event
-        .metadata
-        .as_ref()
-        .and_then(|metadata| metadata.get(SEQUENCE));
-    let sequence = sequence
-        .and_then(|value| value.as_string_value().ok())
-        .and_then(|number| number.parse().ok());
+    let sequence = event.metadata.as_ref().and_then(|metadata| metadata.get(SEQUENCE));
+    let sequence = sequence.and_then(|value| value.as_string_value().ok()).and_then(|number| number.parse().ok());
     Ok(StoredTurn {
         at: Timestamp::from_millisecond(millis).map_err(corrupt)?,
         sequence,
@@ -281,10 +230,7 @@ fn message(item: Conversational) -> Option<Message> {
         _ => return None,
     };
     let text = item.content?.as_text().ok()?.clone();
-    Some(Message {
-        role,
-        content: vec![ContentBlock::Text(text)],
-    })
+    Some(Message { role, content: vec![ContentBlock::Text(text)] })
 }
 
 // === how it fails ===
@@ -297,8 +243,7 @@ fn is_unknown_session<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> boo
             let message = message.to_ascii_lowercase();
             message.contains("session") || message.contains("actor")
         };
-        refusal.code() == Some("ResourceNotFoundException")
-            && refusal.message().is_some_and(about_session)
+        refusal.code() == Some("ResourceNotFoundException") && refusal.message().is_some_and(about_session)
     })
 }
 
@@ -308,23 +253,18 @@ where
     R: std::fmt::Debug,
 {
     let Some(refusal) = error.as_service_error() else {
-        return MemoryError::Unavailable {
-            reason: DisplayErrorContext(error).to_string(),
-        };
+        return MemoryError::Unavailable { reason: DisplayErrorContext(error).to_string() };
     };
     let code = refusal.code().unwrap_or("no error code");
     let reason = format!("{code}: {}", refusal.message().unwrap_or("no reason given"));
     match code {
-        "ValidationException"
-        | "InvalidInputException"
-        | "ResourceNotFoundException"
-        | "AccessDeniedException" => MemoryError::Refused { reason },
+        "ValidationException" | "InvalidInputException" | "ResourceNotFoundException" | "AccessDeniedException" => {
+            MemoryError::Refused { reason }
+        }
         _ => MemoryError::Unavailable { reason },
     }
 }
 
 fn corrupt(error: impl std::fmt::Display) -> MemoryError {
-    MemoryError::Corrupt {
-        reason: error.to_string(),
-    }
+    MemoryError::Corrupt { reason: error.to_string() }
 }

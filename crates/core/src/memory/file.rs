@@ -8,10 +8,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use redb::{
-    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::identity::SessionKey;
@@ -41,17 +38,13 @@ pub struct FileMemory {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error(
-        "{path} is open in another process; stop that one, or give SESSION_MEMORY a file of its own"
-    )]
+    #[error("{path} is open in another process; stop that one, or give SESSION_MEMORY a file of its own")]
     InUse {
         /// The file.
         path: String,
     },
     /// It cannot be opened or made.
-    #[error(
-        "{path} cannot keep sessions: {reason}; check that its folder exists and can be written to"
-    )]
+    #[error("{path} cannot keep sessions: {reason}; check that its folder exists and can be written to")]
     Unusable {
         /// The file.
         path: String,
@@ -76,22 +69,13 @@ impl FileMemory {
     /// When another process has it open, or it is not a session file.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
-        let unusable = |reason: String| OpenError::Unusable {
-            path: shown.clone(),
-            reason,
-        };
+        let unusable = |reason: String| OpenError::Unusable { path: shown.clone(), reason };
         let database = Database::create(path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
-                path: shown.clone(),
-            },
+            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: shown.clone() },
             error => unusable(error.to_string()),
         })?;
-        let memory = Self {
-            database: Arc::new(database),
-        };
-        memory
-            .make_tables()
-            .map_err(|error| unusable(error.to_string()))?;
+        let memory = Self { database: Arc::new(database) };
+        memory.make_tables().map_err(|error| unusable(error.to_string()))?;
         Ok(memory)
     }
 
@@ -111,14 +95,10 @@ impl FileMemory {
         let (actor, id) = (session.actor(), session.session());
         let mut loaded = Loaded::default();
         let mut tokens = 0;
-        let newest_first = turns
-            .range((actor, id, 0)..=(actor, id, u64::MAX))
-            .map_err(unavailable)?
-            .rev();
+        let newest_first = turns.range((actor, id, 0)..=(actor, id, u64::MAX)).map_err(unavailable)?.rev();
         for entry in newest_first {
             let (key, value) = entry.map_err(unavailable)?;
-            let stored: StoredTurn =
-                serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
+            let stored: StoredTurn = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
             if stored.at_ms < oldest || tokens > budget_tokens {
                 break;
             }
@@ -128,13 +108,8 @@ impl FileMemory {
             }
             // A stored turn is one turn; in a file that was edited by hand it may be none or more.
             let repaired = complete(stored.messages);
-            tokens += repaired
-                .iter()
-                .map(|turn| turn.estimated_tokens())
-                .sum::<usize>();
-            loaded
-                .turns
-                .extend(repaired.into_iter().rev().map(Arc::new));
+            tokens += repaired.iter().map(super::super::history::CompleteTurn::estimated_tokens).sum::<usize>();
+            loaded.turns.extend(repaired.into_iter().rev().map(Arc::new));
         }
         loaded.turns.reverse();
         Ok(loaded)
@@ -144,28 +119,14 @@ impl FileMemory {
         let (actor, id) = (session.actor(), session.session());
         let token = record.token.as_u128();
         let writing = self.database.begin_write()?;
-        if writing
-            .open_table(TOKENS)?
-            .get((actor, id, token))?
-            .is_some()
-        {
+        if writing.open_table(TOKENS)?.get((actor, id, token))?.is_some() {
             return Ok(());
         }
-        let stored = StoredTurn {
-            at_ms: record.at.as_millisecond(),
-            messages: record.turn.messages().to_vec(),
-        };
-        let bytes = serde_json::to_vec(&stored)
-            .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        writing
-            .open_table(TURNS)?
-            .insert((actor, id, record.sequence), bytes.as_slice())?;
-        writing
-            .open_table(TOKENS)?
-            .insert((actor, id, token), record.sequence)?;
-        writing
-            .open_table(TIMES)?
-            .insert((stored.at_ms, actor, id, record.sequence), token)?;
+        let stored = StoredTurn { at_ms: record.at.as_millisecond(), messages: record.turn.messages().to_vec() };
+        let bytes = serde_json::to_vec(&stored).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+        writing.open_table(TURNS)?.insert((actor, id, record.sequence), bytes.as_slice())?;
+        writing.open_table(TOKENS)?.insert((actor, id, token), record.sequence)?;
+        writing.open_table(TIMES)?.insert((stored.at_ms, actor, id, record.sequence), token)?;
         remove_expired(&writing, retained_from(record.at))?;
         writing.commit()?;
         Ok(())
@@ -178,29 +139,17 @@ impl FileMemory {
     ) -> Result<T, MemoryError> {
         let memory = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&memory)).await;
-        done.unwrap_or_else(|error| {
-            Err(MemoryError::Unavailable {
-                reason: error.to_string(),
-            })
-        })
+        done.unwrap_or_else(|error| Err(MemoryError::Unavailable { reason: error.to_string() }))
     }
 }
 
 impl SessionMemory for FileMemory {
-    fn load<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        budget_tokens: usize,
-    ) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
+    fn load<'a>(&'a self, session: &'a SessionKey, budget_tokens: usize) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
         let session = session.clone();
         Box::pin(self.on_disk(move |memory| memory.read(&session, budget_tokens)))
     }
 
-    fn append<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        turn: &'a TurnRecord,
-    ) -> BoxFuture<'a, Result<(), MemoryError>> {
+    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
         let (session, record) = (session.clone(), turn.clone());
         Box::pin(self.on_disk(move |memory| memory.write(&session, &record).map_err(unavailable)))
     }
@@ -223,26 +172,18 @@ fn remove_expired(writing: &WriteTransaction, oldest: i64) -> Result<(), redb::E
 /// The oldest moment still kept, in milliseconds since 1970.
 fn retained_from(now: Timestamp) -> i64 {
     now.as_millisecond()
-        - i64::try_from(SignedDuration::from_hours(24 * RETENTION_DAYS).as_millis())
-            .unwrap_or(i64::MAX)
+        - i64::try_from(SignedDuration::from_hours(24 * RETENTION_DAYS).as_millis()).unwrap_or(i64::MAX)
 }
 
 fn unavailable(error: impl std::fmt::Display) -> MemoryError {
-    MemoryError::Unavailable {
-        reason: error.to_string(),
-    }
+    MemoryError::Unavailable { reason: error.to_string() }
 }
 
 /// Says where, never what: the text is somebody's conversation.
 fn not_json(error: &serde_json::Error) -> MemoryError {
-    corrupt(format_args!(
-        "a turn stops making sense at its byte {}",
-        error.column()
-    ))
+    corrupt(format_args!("a turn stops making sense at its byte {}", error.column()))
 }
 
 fn corrupt(error: impl std::fmt::Display) -> MemoryError {
-    MemoryError::Corrupt {
-        reason: error.to_string(),
-    }
+    MemoryError::Corrupt { reason: error.to_string() }
 }

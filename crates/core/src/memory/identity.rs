@@ -63,10 +63,8 @@ fn fitting(id: &str, longest: usize, allowed: impl Fn(char) -> bool) -> String {
 
 fn digest(id: &str) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(id.as_bytes())
-        .iter()
-        .fold(REPLACED.to_owned(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Sha256::digest(id.as_bytes()).iter().fold(REPLACED.to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

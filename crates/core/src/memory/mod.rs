@@ -32,21 +32,13 @@ pub trait SessionMemory: Send + Sync + 'static {
     /// # Errors
     /// When they cannot be read. Never an empty history in place of an error: a coach that forgets
     /// who it talks to is worse than one that asks to try again.
-    fn load<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        budget_tokens: usize,
-    ) -> BoxFuture<'a, Result<Loaded, MemoryError>>;
+    fn load<'a>(&'a self, session: &'a SessionKey, budget_tokens: usize) -> BoxFuture<'a, Result<Loaded, MemoryError>>;
 
     /// Appends a turn, as one write. Appending the same [`TurnRecord::token`] again changes nothing.
     ///
     /// # Errors
     /// When it is not certain that the turn is stored.
-    fn append<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        turn: &'a TurnRecord,
-    ) -> BoxFuture<'a, Result<(), MemoryError>>;
+    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>>;
 }
 
 /// What is known of a session when it is opened.

@@ -23,20 +23,14 @@ impl SessionMemory for ProcessMemory {
         _budget_tokens: usize,
     ) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = sessions
-            .get(session)
-            .map_or_else(Loaded::default, |records| Loaded {
-                turns: records.iter().map(|record| record.turn.clone()).collect(),
-                newest: records.last().map(|record| (record.at, record.sequence)),
-            });
+        let loaded = sessions.get(session).map_or_else(Loaded::default, |records| Loaded {
+            turns: records.iter().map(|record| record.turn.clone()).collect(),
+            newest: records.last().map(|record| (record.at, record.sequence)),
+        });
         Box::pin(async { Ok(loaded) })
     }
 
-    fn append<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        turn: &'a TurnRecord,
-    ) -> BoxFuture<'a, Result<(), MemoryError>> {
+    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let records = sessions.entry(session.clone()).or_default();
         if !records.iter().any(|record| record.token == turn.token) {

@@ -113,11 +113,7 @@ impl Sessions {
             tracing::debug!(turns = loaded.turns.len(), "session loaded");
             session.known = Some(loaded);
         }
-        Ok(OpenSession {
-            key,
-            sessions: self.clone(),
-            session,
-        })
+        Ok(OpenSession { key, sessions: self.clone(), session })
     }
 
     /// Waits until every write has ended, `within` that time; what is not stored by then is given up
@@ -175,11 +171,7 @@ impl Session {
 impl OpenSession {
     /// The newest turns that fit `tokens_left` as well as the session's own budget, oldest first.
     pub fn history(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
-        let turns = self
-            .session
-            .known
-            .as_ref()
-            .map_or(&[][..], |known| &known.turns);
+        let turns = self.session.known.as_ref().map_or(&[][..], |known| &known.turns);
         newest_within(turns, tokens_left.min(self.sessions.0.history_tokens)).to_vec()
     }
 
@@ -217,17 +209,10 @@ impl OpenSession {
         let newest = self.session.known.as_ref().and_then(|known| known.newest);
         let (at, sequence) = match newest {
             // Clocks step back; a session's turns do not.
-            Some((last, sequence)) => {
-                (now.max(last + SignedDuration::from_millis(1)), sequence + 1)
-            }
+            Some((last, sequence)) => (now.max(last + SignedDuration::from_millis(1)), sequence + 1),
             None => (now, 1),
         };
-        TurnRecord {
-            token: Uuid::new_v4(),
-            at,
-            sequence,
-            turn,
-        }
+        TurnRecord { token: Uuid::new_v4(), at, sequence, turn }
     }
 
     fn keep_at_hand(&mut self, record: &TurnRecord) {
@@ -249,18 +234,11 @@ impl Shared {
         let since = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self
-                .give_up
-                .run_until_cancelled(self.memory.append(key, record))
-                .await
-            {
+            let error = match self.give_up.run_until_cancelled(self.memory.append(key, record)).await {
                 Some(Ok(())) => return true,
                 Some(Err(error)) => error,
                 None => {
-                    return lost(
-                        record,
-                        "the process ended before the memory could be reached",
-                    );
+                    return lost(record, "the process ended before the memory could be reached");
                 }
             };
             let can_help = matches!(error, MemoryError::Unavailable { .. });
@@ -268,12 +246,7 @@ impl Shared {
                 return lost(record, &error.to_string());
             }
             tracing::warn!(turn = %record.token, error = %error, "turn not stored yet; trying again");
-            if self
-                .give_up
-                .run_until_cancelled(sleep(pause))
-                .await
-                .is_none()
-            {
+            if self.give_up.run_until_cancelled(sleep(pause)).await.is_none() {
                 return lost(record, &error.to_string());
             }
             pause = (pause * 2).min(LONGEST_PAUSE);

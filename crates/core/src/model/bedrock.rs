@@ -18,13 +18,12 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents,
-    ModelParameters, ModelRequest,
+    BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelParameters,
+    ModelRequest,
 };
 use crate::aws::{Aws, document, json};
 use crate::message::{
-    ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus,
-    ToolUse, Usage,
+    ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
 };
 use crate::model::residency::ModelId;
 use crate::settings::{ModelSettings, Patience};
@@ -51,25 +50,15 @@ struct Asked {
 impl Bedrock {
     /// The model of `settings`. Nothing is connected yet.
     pub fn new(settings: &ModelSettings, aws: Arc<Aws>) -> Self {
-        Self {
-            model_id: settings.model_id.clone(),
-            patience: settings.patience,
-            aws,
-            client: OnceCell::new(),
-        }
+        Self { model_id: settings.model_id.clone(), patience: settings.patience, aws, client: OnceCell::new() }
     }
 
     async fn client(&self) -> &Client {
-        self.client
-            .get_or_init(|| async { Client::new(self.aws.config().await) })
-            .await
+        self.client.get_or_init(|| async { Client::new(self.aws.config().await) }).await
     }
 
     fn asked(&self) -> Asked {
-        Asked {
-            model: self.model_id.to_string(),
-            region: self.aws.region().to_owned(),
-        }
+        Asked { model: self.model_id.to_string(), region: self.aws.region().to_owned() }
     }
 
     async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
@@ -90,9 +79,7 @@ impl Bedrock {
         let message = match output.output {
             Some(sdk::ConverseOutput::Message(message)) => message_from(message),
             _ => {
-                return Err(ModelError::BrokenStream {
-                    reason: "the answer holds no message".into(),
-                });
+                return Err(ModelError::BrokenStream { reason: "the answer holds no message".into() });
             }
         };
         Ok(ModelAnswer {
@@ -116,37 +103,19 @@ impl Bedrock {
         let first_due = Instant::now() + patience.first_token;
         let output = timeout_at(first_due, call.send())
             .await
-            .map_err(|_| {
-                silent(
-                    "the first token",
-                    patience.first_token,
-                    Patience::FIRST_TOKEN,
-                )
-            })?
+            .map_err(|_| silent("the first token", patience.first_token, Patience::FIRST_TOKEN))?
             .map_err(|error| self.asked().failed(&error))?;
-        let reading = Reading {
-            output,
-            asked: self.asked(),
-            patience,
-            first_due: Some(first_due),
-            over: false,
-        };
+        let reading = Reading { output, asked: self.asked(), patience, first_due: Some(first_due), over: false };
         Ok(stream::unfold(reading, Reading::next).boxed())
     }
 }
 
 impl Model for Bedrock {
-    fn converse<'a>(
-        &'a self,
-        request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
         Box::pin(self.ask(request))
     }
 
-    fn converse_stream<'a>(
-        &'a self,
-        request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+    fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
         Box::pin(self.ask_streaming(request))
     }
 }
@@ -168,10 +137,7 @@ impl Reading {
     async fn next(mut self) -> Option<(Result<ModelEvent, ModelError>, Self)> {
         while !self.over {
             match self.receive().await {
-                Ok(Some(event)) => match event_from(event) {
-                    Some(event) => return Some((Ok(event), self)),
-                    None => continue,
-                },
+                Ok(Some(event)) => if let Some(event) = event_from(event) { return Some((Ok(event), self)) },
                 Ok(None) => return None,
                 Err(error) => {
                     self.over = true;
@@ -184,21 +150,10 @@ impl Reading {
 
     async fn receive(&mut self) -> Result<Option<sdk::ConverseStreamOutput>, ModelError> {
         let (due, error) = match self.first_due.take() {
-            Some(due) => (
-                due,
-                silent(
-                    "the first token",
-                    self.patience.first_token,
-                    Patience::FIRST_TOKEN,
-                ),
-            ),
+            Some(due) => (due, silent("the first token", self.patience.first_token, Patience::FIRST_TOKEN)),
             None => (
                 Instant::now() + self.patience.token_gap,
-                silent(
-                    "the next token",
-                    self.patience.token_gap,
-                    Patience::TOKEN_GAP,
-                ),
+                silent("the next token", self.patience.token_gap, Patience::TOKEN_GAP),
             ),
         };
         match timeout_at(due, self.output.stream.recv()).await {
@@ -210,11 +165,7 @@ impl Reading {
 }
 
 fn silent(waiting_for: &'static str, waited: Duration, variable: &'static str) -> ModelError {
-    ModelError::Silent {
-        waiting_for,
-        waited,
-        variable,
-    }
+    ModelError::Silent { waiting_for, waited, variable }
 }
 
 // === impl Asked ===
@@ -227,22 +178,12 @@ impl Asked {
     {
         match error {
             SdkError::ServiceError(refusal) => {
-                let wait = refusal
-                    .raw()
-                    .headers()
-                    .get("retry-after")
-                    .and_then(|value| value.parse().ok());
+                let wait = refusal.raw().headers().get("retry-after").and_then(|value| value.parse().ok());
                 self.refused(refusal.err().code(), reason(refusal.err()), wait)
             }
-            SdkError::ResponseError(_) => ModelError::BrokenStream {
-                reason: innermost(error),
-            },
-            other if is_about_credentials(other) => ModelError::NoCredentials {
-                reason: innermost(error),
-            },
-            _ => ModelError::Unreachable {
-                reason: innermost(error),
-            },
+            SdkError::ResponseError(_) => ModelError::BrokenStream { reason: innermost(error) },
+            other if is_about_credentials(other) => ModelError::NoCredentials { reason: innermost(error) },
+            _ => ModelError::Unreachable { reason: innermost(error) },
         }
     }
 
@@ -253,12 +194,8 @@ impl Asked {
         R: std::fmt::Debug + 'static,
     {
         match error {
-            SdkError::ServiceError(refusal) => {
-                self.refused(refusal.err().code(), reason(refusal.err()), None)
-            }
-            _ => ModelError::BrokenStream {
-                reason: innermost(error),
-            },
+            SdkError::ServiceError(refusal) => self.refused(refusal.err().code(), reason(refusal.err()), None),
+            _ => ModelError::BrokenStream { reason: innermost(error) },
         }
     }
 
@@ -267,29 +204,17 @@ impl Asked {
         let model = self.model.clone();
         let says = |part: &str| reason.to_ascii_lowercase().contains(part);
         match code.unwrap_or_default() {
-            "ThrottlingException"
-            | "TooManyRequestsException"
-            | "ServiceQuotaExceededException" => ModelError::Throttled { model, retry_after },
-            "ResourceNotFoundException" | "ValidationException"
-                if says("end of its life") || says("legacy") =>
-            {
+            "ThrottlingException" | "TooManyRequestsException" | "ServiceQuotaExceededException" => {
+                ModelError::Throttled { model, retry_after }
+            }
+            "ResourceNotFoundException" | "ValidationException" if says("end of its life") || says("legacy") => {
                 ModelError::RetiredModel { model, reason }
             }
-            "ResourceNotFoundException" => ModelError::UnknownModel {
-                model,
-                region: self.region.clone(),
-                reason,
-            },
+            "ResourceNotFoundException" => ModelError::UnknownModel { model, region: self.region.clone(), reason },
             "ValidationException" if says("model identifier") || says("on-demand throughput") => {
-                ModelError::UnknownModel {
-                    model,
-                    region: self.region.clone(),
-                    reason,
-                }
+                ModelError::UnknownModel { model, region: self.region.clone(), reason }
             }
-            "ValidationException"
-                if says("too long") || says("tokens exceed") || says("context") =>
-            {
+            "ValidationException" if says("too long") || says("tokens exceed") || says("context") => {
                 ModelError::ContextTooLong { model }
             }
             "ValidationException" => ModelError::InvalidRequest { model, reason },
@@ -304,22 +229,16 @@ impl Asked {
 }
 
 fn reason(error: &impl ProvideErrorMetadata) -> String {
-    error
-        .message()
-        .or(error.code())
-        .unwrap_or("no reason given")
-        .to_owned()
+    error.message().or(error.code()).unwrap_or("no reason given").to_owned()
 }
 
 /// The cause at the bottom of an error's chain says what went wrong; those above say where.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error)
-        .last()
-        .map_or_else(String::new, ToString::to_string)
+    chain(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    chain(error).any(|cause| cause.is::<CredentialsError>())
+    chain(error).any(<dyn std::error::Error + 'static>::is::<CredentialsError>)
 }
 
 fn chain<'a>(
@@ -344,17 +263,8 @@ fn message_to(message: &Message) -> Result<sdk::Message, ModelError> {
         Role::User => sdk::ConversationRole::User,
         Role::Assistant => sdk::ConversationRole::Assistant,
     };
-    let content = message
-        .content
-        .iter()
-        .map(block_to)
-        .collect::<Result<_, _>>()?;
-    built(
-        sdk::Message::builder()
-            .role(role)
-            .set_content(Some(content))
-            .build(),
-    )
+    let content = message.content.iter().map(block_to).collect::<Result<_, _>>()?;
+    built(sdk::Message::builder().role(role).set_content(Some(content)).build())
 }
 
 fn block_to(block: &ContentBlock) -> Result<sdk::ContentBlock, ModelError> {
@@ -374,9 +284,7 @@ fn block_to(block: &ContentBlock) -> Result<sdk::ContentBlock, ModelError> {
 fn result_to(result: &ToolResult) -> Result<sdk::ToolResultBlock, ModelError> {
     let content = result.content.iter().map(|part| match part {
         ToolResultContent::Text(text) => sdk::ToolResultContentBlock::Text(text.clone()),
-        ToolResultContent::Json(value) => {
-            sdk::ToolResultContentBlock::Json(document(value.clone()))
-        }
+        ToolResultContent::Json(value) => sdk::ToolResultContentBlock::Json(document(value.clone())),
     });
     let status = match result.status {
         ToolResultStatus::Success => sdk::ToolResultStatus::Success,
@@ -405,30 +313,19 @@ fn tools(specs: &[ToolSpec]) -> Result<Option<sdk::ToolConfiguration>, ModelErro
         return Ok(None);
     }
     let tools = specs.iter().map(tool_to).collect::<Result<_, _>>()?;
-    built(
-        sdk::ToolConfiguration::builder()
-            .set_tools(Some(tools))
-            .build(),
-    )
-    .map(Some)
+    built(sdk::ToolConfiguration::builder().set_tools(Some(tools)).build()).map(Some)
 }
 
 fn tool_to(spec: &ToolSpec) -> Result<sdk::Tool, ModelError> {
     let schema = sdk::ToolInputSchema::Json(document(spec.input_schema.clone()));
-    let specification = sdk::ToolSpecification::builder()
-        .name(&spec.name)
-        .description(&spec.description)
-        .input_schema(schema)
-        .build();
+    let specification =
+        sdk::ToolSpecification::builder().name(&spec.name).description(&spec.description).input_schema(schema).build();
     Ok(sdk::Tool::ToolSpec(built(specification)?))
 }
 
 /// The SDK's builders check that required members are set, which they always are here.
 fn built<T>(result: Result<T, aws_sdk_bedrockruntime::error::BuildError>) -> Result<T, ModelError> {
-    result.map_err(|error| ModelError::InvalidRequest {
-        model: "the request".into(),
-        reason: error.to_string(),
-    })
+    result.map_err(|error| ModelError::InvalidRequest { model: "the request".into(), reason: error.to_string() })
 }
 
 // === what is answered ===
@@ -444,57 +341,39 @@ fn message_from(message: sdk::Message) -> Message {
         // Kinds of blocks that are never asked for, such as reasoning, mean nothing to a turn.
         _ => None,
     });
-    Message {
-        role: Role::Assistant,
-        content: content.collect(),
-    }
+    Message { role: Role::Assistant, content: content.collect() }
 }
 
 /// The event in our terms; none for kinds of blocks that are never asked for.
 fn event_from(event: sdk::ConverseStreamOutput) -> Option<ModelEvent> {
     use sdk::ConverseStreamOutput as Event;
     Some(match event {
-        Event::MessageStart(_) => ModelEvent::MessageStart {
-            role: Role::Assistant,
-        },
+        Event::MessageStart(_) => ModelEvent::MessageStart { role: Role::Assistant },
         Event::ContentBlockStart(event) => {
             let Some(sdk::ContentBlockStart::ToolUse(call)) = event.start else {
                 return None;
             };
-            let start = BlockStart::ToolUse {
-                tool_use_id: call.tool_use_id,
-                name: call.name,
-            };
-            ModelEvent::ContentBlockStart {
-                content_block_index: index(event.content_block_index),
-                start,
-            }
+            let start = BlockStart::ToolUse { tool_use_id: call.tool_use_id, name: call.name };
+            ModelEvent::ContentBlockStart { content_block_index: index(event.content_block_index), start }
         }
         Event::ContentBlockDelta(event) => {
             let delta = match event.delta? {
                 sdk::ContentBlockDelta::Text(text) => BlockDelta::Text(text),
-                sdk::ContentBlockDelta::ToolUse(fragment) => BlockDelta::ToolUse {
-                    input: fragment.input,
-                },
+                sdk::ContentBlockDelta::ToolUse(fragment) => BlockDelta::ToolUse { input: fragment.input },
                 _ => return None,
             };
-            ModelEvent::ContentBlockDelta {
-                content_block_index: index(event.content_block_index),
-                delta,
-            }
+            ModelEvent::ContentBlockDelta { content_block_index: index(event.content_block_index), delta }
         }
-        Event::ContentBlockStop(event) => ModelEvent::ContentBlockStop {
-            content_block_index: index(event.content_block_index),
-        },
-        Event::MessageStop(event) => ModelEvent::MessageStop {
-            stop_reason: StopReason::from(event.stop_reason.as_str()),
-        },
+        Event::ContentBlockStop(event) => {
+            ModelEvent::ContentBlockStop { content_block_index: index(event.content_block_index) }
+        }
+        Event::MessageStop(event) => {
+            ModelEvent::MessageStop { stop_reason: StopReason::from(event.stop_reason.as_str()) }
+        }
         Event::Metadata(event) => ModelEvent::Metadata {
             usage: event.usage.as_ref().map(usage_from).unwrap_or_default(),
             metrics: Metrics {
-                latency_ms: event
-                    .metrics
-                    .map_or(0, |metrics| u64::try_from(metrics.latency_ms).unwrap_or(0)),
+                latency_ms: event.metrics.map_or(0, |metrics| u64::try_from(metrics.latency_ms).unwrap_or(0)),
             },
         },
         _ => return None,

@@ -23,16 +23,10 @@ pub use writing::AnswerInWriting;
 /// Something that answers a conversation.
 pub trait Model: Send + Sync + 'static {
     /// Answers in one piece.
-    fn converse<'a>(
-        &'a self,
-        request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelAnswer, ModelError>>;
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>>;
 
     /// Answers piece by piece. The stream ends after [`ModelEvent::Metadata`] or with one error.
-    fn converse_stream<'a>(
-        &'a self,
-        request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelEvents, ModelError>>;
+    fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>>;
 }
 
 /// A model's answer as it is written.
@@ -158,9 +152,7 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// Too many requests or tokens a minute.
-    #[error(
-        "the model is throttled; ask again later, or raise the quota of {model} in Service Quotas"
-    )]
+    #[error("the model is throttled; ask again later, or raise the quota of {model} in Service Quotas")]
     Throttled {
         /// The model asked.
         model: String,
@@ -198,9 +190,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The conversation does not fit the model's context.
-    #[error(
-        "the conversation is too long for {model}; send a shorter message or lower HISTORY_TOKENS"
-    )]
+    #[error("the conversation is too long for {model}; send a shorter message or lower HISTORY_TOKENS")]
     ContextTooLong {
         /// The model asked.
         model: String,
@@ -214,17 +204,13 @@ pub enum ModelError {
         reason: String,
     },
     /// No credentials could be had.
-    #[error(
-        "no AWS credentials: {reason}; on AgentCore check the execution role, elsewhere the AWS profile"
-    )]
+    #[error("no AWS credentials: {reason}; on AgentCore check the execution role, elsewhere the AWS profile")]
     NoCredentials {
         /// What the credential chain said.
         reason: String,
     },
     /// The service could not be reached at all.
-    #[error(
-        "the model service cannot be reached: {reason}; check AWS_REGION, AWS_ENDPOINT_URL and the network"
-    )]
+    #[error("the model service cannot be reached: {reason}; check AWS_REGION, AWS_ENDPOINT_URL and the network")]
     Unreachable {
         /// What the connection said.
         reason: String,

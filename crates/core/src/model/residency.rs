@@ -18,15 +18,8 @@ pub const DEFAULT_REGION: &str = "eu-west-1";
 /// (`eu-central-2`) are `eu-` by name only.
 ///
 /// Source: the AWS list of regions and the EU's list of member states, November 2026.
-pub const EU_REGIONS: [&str; 7] = [
-    "eu-central-1",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-3",
-    "eusc-de-east-1",
-];
+pub const EU_REGIONS: [&str; 7] =
+    ["eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1"];
 
 /// How far data may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,11 +50,7 @@ impl Residency {
         match value {
             "eu" => Ok(Self::Eu),
             "any" => Ok(Self::Any),
-            _ => Err(SettingsError::invalid(
-                "DATA_RESIDENCY",
-                value,
-                "must be `eu` or `any`",
-            )),
+            _ => Err(SettingsError::invalid("DATA_RESIDENCY", value, "must be `eu` or `any`")),
         }
     }
 }
@@ -77,10 +66,7 @@ impl ModelId {
     /// region.
     pub fn parse(value: &str, residency: Residency) -> Result<Self, SettingsError> {
         if let Some(right) = with_dashes(value) {
-            return Err(SettingsError::MistypedModel {
-                value: value.to_owned(),
-                right,
-            });
+            return Err(SettingsError::MistypedModel { value: value.to_owned(), right });
         }
         let well_formed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
         if value.is_empty() || !value.chars().all(well_formed) {

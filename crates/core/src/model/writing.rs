@@ -21,11 +21,7 @@ pub struct AnswerInWriting {
 #[derive(Debug)]
 enum Block {
     Text(String),
-    ToolUse {
-        tool_use_id: String,
-        name: String,
-        input: String,
-    },
+    ToolUse { tool_use_id: String, name: String, input: String },
 }
 
 // === impl AnswerInWriting ===
@@ -35,22 +31,13 @@ impl AnswerInWriting {
     pub fn take(&mut self, event: &ModelEvent) {
         match event {
             ModelEvent::MessageStart { .. } | ModelEvent::ContentBlockStop { .. } => {}
-            ModelEvent::ContentBlockStart {
-                content_block_index,
-                start,
-            } => {
+            ModelEvent::ContentBlockStart { content_block_index, start } => {
                 let BlockStart::ToolUse { tool_use_id, name } = start;
-                let block = Block::ToolUse {
-                    tool_use_id: tool_use_id.clone(),
-                    name: name.clone(),
-                    input: String::new(),
-                };
+                let block =
+                    Block::ToolUse { tool_use_id: tool_use_id.clone(), name: name.clone(), input: String::new() };
                 self.blocks.insert(*content_block_index, block);
             }
-            ModelEvent::ContentBlockDelta {
-                content_block_index,
-                delta,
-            } => {
+            ModelEvent::ContentBlockDelta { content_block_index, delta } => {
                 self.extend(*content_block_index, delta);
             }
             ModelEvent::MessageStop { stop_reason } => self.stop_reason = Some(stop_reason.clone()),
@@ -60,31 +47,19 @@ impl AnswerInWriting {
 
     /// What has been written so far: all text, and the tool calls whose arguments are whole JSON.
     pub fn so_far(&self) -> Message {
-        Message {
-            role: Role::Assistant,
-            content: self.blocks.values().filter_map(Block::finished).collect(),
-        }
+        Message { role: Role::Assistant, content: self.blocks.values().filter_map(Block::finished).collect() }
     }
 
     /// The answer, once the model has said why it stopped; until then, none.
     pub fn finished(&self) -> Option<ModelAnswer> {
-        Some(ModelAnswer {
-            message: self.so_far(),
-            stop_reason: self.stop_reason.clone()?,
-            usage: self.usage,
-        })
+        Some(ModelAnswer { message: self.so_far(), stop_reason: self.stop_reason.clone()?, usage: self.usage })
     }
 
     fn extend(&mut self, index: usize, delta: &BlockDelta) {
-        let block = self
-            .blocks
-            .entry(index)
-            .or_insert_with(|| Block::Text(String::new()));
+        let block = self.blocks.entry(index).or_insert_with(|| Block::Text(String::new()));
         match (block, delta) {
             (Block::Text(text), BlockDelta::Text(more)) => text.push_str(more),
-            (Block::ToolUse { input, .. }, BlockDelta::ToolUse { input: more }) => {
-                input.push_str(more)
-            }
+            (Block::ToolUse { input, .. }, BlockDelta::ToolUse { input: more }) => input.push_str(more),
             // A block changes its kind only in a corrupt stream; what it was stays.
             _ => {}
         }
@@ -97,21 +72,13 @@ impl Block {
     fn finished(&self) -> Option<ContentBlock> {
         match self {
             Self::Text(text) => Some(ContentBlock::Text(text.clone())),
-            Self::ToolUse {
-                tool_use_id,
-                name,
-                input,
-            } => {
+            Self::ToolUse { tool_use_id, name, input } => {
                 let input = match input.trim() {
                     // A call without arguments is streamed without a fragment.
                     "" => Value::Object(serde_json::Map::new()),
                     json => serde_json::from_str(json).ok()?,
                 };
-                Some(ContentBlock::ToolUse(ToolUse {
-                    tool_use_id: tool_use_id.clone(),
-                    name: name.clone(),
-                    input,
-                }))
+                Some(ContentBlock::ToolUse(ToolUse { tool_use_id: tool_use_id.clone(), name: name.clone(), input }))
             }
         }
     }

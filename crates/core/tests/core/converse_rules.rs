@@ -9,16 +9,9 @@ use proptest::prelude::*;
 pub(crate) fn refusal(messages: &[&Message]) -> Option<String> {
     let mut open_calls: Vec<&str> = Vec::new();
     for (place, message) in messages.iter().enumerate() {
-        let expected = if place % 2 == 0 {
-            Role::User
-        } else {
-            Role::Assistant
-        };
+        let expected = if place % 2 == 0 { Role::User } else { Role::Assistant };
         if message.role != expected {
-            return Some(format!(
-                "message {place} is {:?}: roles must alternate, user first",
-                message.role
-            ));
+            return Some(format!("message {place} is {:?}: roles must alternate, user first", message.role));
         }
         if message.content.is_empty() {
             return Some(format!("message {place} is empty"));
@@ -26,19 +19,11 @@ pub(crate) fn refusal(messages: &[&Message]) -> Option<String> {
         if message.content.iter().any(ContentBlock::is_blank) {
             return Some(format!("message {place} holds blank text"));
         }
-        let answered: Vec<&str> = message
-            .tool_results()
-            .map(|result| result.tool_use_id.as_str())
-            .collect();
+        let answered: Vec<&str> = message.tool_results().map(|result| result.tool_use_id.as_str()).collect();
         if answered != open_calls {
-            return Some(format!(
-                "message {place} answers {answered:?} where {open_calls:?} were asked"
-            ));
+            return Some(format!("message {place} answers {answered:?} where {open_calls:?} were asked"));
         }
-        open_calls = message
-            .tool_uses()
-            .map(|call| call.tool_use_id.as_str())
-            .collect();
+        open_calls = message.tool_uses().map(|call| call.tool_use_id.as_str()).collect();
         if message.role == Role::User && !open_calls.is_empty() {
             return Some(format!("message {place} is the user's and asks for tools"));
         }
@@ -56,11 +41,7 @@ pub(crate) fn assert_can_go_on<'a>(messages: impl IntoIterator<Item = &'a Messag
     assert_eq!(refusal(&messages), None, "{messages:#?}");
     if let Some(last) = messages.last() {
         assert_eq!(last.role, Role::Assistant, "the next message is the user's");
-        assert_eq!(
-            last.tool_uses().count(),
-            0,
-            "a call at the end is never answered"
-        );
+        assert_eq!(last.tool_uses().count(), 0, "a call at the end is never answered");
     }
 }
 

@@ -4,8 +4,7 @@ use agentcore_core::drive::{Delivery, Stage, drive};
 use agentcore_core::history::{CompleteTurn, complete};
 use agentcore_core::message::{Message, Role, StopReason, ToolResultContent, Usage};
 use agentcore_core::model::{
-    BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents,
-    ModelRequest,
+    BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest,
 };
 use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
 use agentcore_core::turn::{TurnError, TurnOutcome, TurnRequest};
@@ -26,21 +25,11 @@ struct Script {
 }
 
 impl Model for Script {
-    fn converse<'a>(
-        &'a self,
-        _request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
-        Box::pin(async {
-            Err(ModelError::Unavailable {
-                reason: "only streams here".into(),
-            })
-        })
+    fn converse<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        Box::pin(async { Err(ModelError::Unavailable { reason: "only streams here".into() }) })
     }
 
-    fn converse_stream<'a>(
-        &'a self,
-        _request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+    fn converse_stream<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
         let events = self.calls.lock().expect("the script").remove(0);
         let (cut, left) = (self.cut.clone(), Arc::clone(&self.events_left));
         let played = stream::iter(events).then(move |event| {
@@ -66,11 +55,7 @@ struct Weigh;
 
 impl Tool for Weigh {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "weigh".into(),
-            description: "Weighs.".into(),
-            input_schema: json!({"type": "object"}),
-        }
+        ToolSpec { name: "weigh".into(), description: "Weighs.".into(), input_schema: json!({"type": "object"}) }
     }
 
     fn call(&self, input: Value) -> BoxFuture<'_, Result<Vec<ToolResultContent>, ToolFailure>> {
@@ -82,74 +67,35 @@ impl Tool for Weigh {
 }
 
 fn text(text: &str) -> ModelEvent {
-    ModelEvent::ContentBlockDelta {
-        content_block_index: 0,
-        delta: BlockDelta::Text(text.into()),
-    }
+    ModelEvent::ContentBlockDelta { content_block_index: 0, delta: BlockDelta::Text(text.into()) }
 }
 
 fn stop(stop_reason: StopReason) -> [ModelEvent; 2] {
-    let usage = Usage {
-        input_tokens: 3,
-        output_tokens: 2,
-        total_tokens: 5,
-    };
-    [
-        ModelEvent::MessageStop { stop_reason },
-        ModelEvent::Metadata {
-            usage,
-            metrics: Metrics::default(),
-        },
-    ]
+    let usage = Usage { input_tokens: 3, output_tokens: 2, total_tokens: 5 };
+    [ModelEvent::MessageStop { stop_reason }, ModelEvent::Metadata { usage, metrics: Metrics::default() }]
 }
 
 fn weigh_call(arguments: &[&str]) -> Vec<ModelEvent> {
-    let start = BlockStart::ToolUse {
-        tool_use_id: "call-1".into(),
-        name: "weigh".into(),
-    };
+    let start = BlockStart::ToolUse { tool_use_id: "call-1".into(), name: "weigh".into() };
     let mut events = vec![
-        ModelEvent::MessageStart {
-            role: Role::Assistant,
-        },
+        ModelEvent::MessageStart { role: Role::Assistant },
         text("Let me "),
         text("look."),
-        ModelEvent::ContentBlockStop {
-            content_block_index: 0,
-        },
-        ModelEvent::ContentBlockStart {
-            content_block_index: 1,
-            start,
-        },
+        ModelEvent::ContentBlockStop { content_block_index: 0 },
+        ModelEvent::ContentBlockStart { content_block_index: 1, start },
     ];
-    events.extend(
-        arguments
-            .iter()
-            .map(|fragment| ModelEvent::ContentBlockDelta {
-                content_block_index: 1,
-                delta: BlockDelta::ToolUse {
-                    input: (*fragment).into(),
-                },
-            }),
-    );
-    events.push(ModelEvent::ContentBlockStop {
+    events.extend(arguments.iter().map(|fragment| ModelEvent::ContentBlockDelta {
         content_block_index: 1,
-    });
+        delta: BlockDelta::ToolUse { input: (*fragment).into() },
+    }));
+    events.push(ModelEvent::ContentBlockStop { content_block_index: 1 });
     events.extend(stop(StopReason::ToolUse));
     events
 }
 
 fn final_answer() -> Vec<ModelEvent> {
-    let mut events = vec![
-        ModelEvent::MessageStart {
-            role: Role::Assistant,
-        },
-        text("72 "),
-        text("kg."),
-    ];
-    events.push(ModelEvent::ContentBlockStop {
-        content_block_index: 0,
-    });
+    let mut events = vec![ModelEvent::MessageStart { role: Role::Assistant }, text("72 "), text("kg.")];
+    events.push(ModelEvent::ContentBlockStop { content_block_index: 0 });
     events.extend(stop(StopReason::EndTurn));
     events
 }
@@ -158,24 +104,14 @@ fn final_answer() -> Vec<ModelEvent> {
 async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome, Vec<ModelEvent>) {
     let cut = CancellationToken::new();
     let model = Script {
-        calls: Mutex::new(
-            calls
-                .into_iter()
-                .map(|events| events.into_iter().map(Ok).collect())
-                .collect(),
-        ),
+        calls: Mutex::new(calls.into_iter().map(|events| events.into_iter().map(Ok).collect()).collect()),
         cut: cut.clone(),
         events_left: Arc::new(Mutex::new(cut_after)),
     };
     let request = TurnRequest::new("How heavy am I?").tool(Weigh);
     let tools = request.toolbox().clone();
     let (events, mut seen) = mpsc::channel(100);
-    let stage = Stage {
-        model: Arc::new(model),
-        tools,
-        delivery: Delivery::Streamed(events),
-        cut,
-    };
+    let stage = Stage { model: Arc::new(model), tools, delivery: Delivery::Streamed(events), cut };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     drop(stage);
     let mut saw = Vec::new();
@@ -187,10 +123,7 @@ async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome,
 
 fn texts(events: &[ModelEvent]) -> String {
     let texts = events.iter().filter_map(|event| match event {
-        ModelEvent::ContentBlockDelta {
-            delta: BlockDelta::Text(text),
-            ..
-        } => Some(text.as_str()),
+        ModelEvent::ContentBlockDelta { delta: BlockDelta::Text(text), .. } => Some(text.as_str()),
         _ => None,
     });
     texts.collect()
@@ -198,18 +131,8 @@ fn texts(events: &[ModelEvent]) -> String {
 
 #[tokio::test]
 async fn a_turn_with_a_tool_is_performed_to_its_end_and_streamed() {
-    let (outcome, saw) = perform(
-        vec![
-            weigh_call(&["{\"scale\":", "\"bathroom\"}"]),
-            final_answer(),
-        ],
-        usize::MAX,
-    )
-    .await;
-    assert_eq!(
-        outcome.result.clone().expect("an answer").message,
-        Message::assistant("72 kg.")
-    );
+    let (outcome, saw) = perform(vec![weigh_call(&["{\"scale\":", "\"bathroom\"}"]), final_answer()], usize::MAX).await;
+    assert_eq!(outcome.result.clone().expect("an answer").message, Message::assistant("72 kg."));
     assert_eq!(texts(&saw), "Let me look.72 kg.");
     assert_eq!(outcome.usage.total_tokens, 10);
     let turn = outcome.remember.expect("the turn");
@@ -238,11 +161,7 @@ async fn a_turn_with_a_tool_is_performed_to_its_end_and_streamed() {
 
 #[tokio::test]
 async fn a_tool_that_panics_fails_alone() {
-    let (outcome, _) = perform(
-        vec![weigh_call(&["{\"scale\":\"broken\"}"]), final_answer()],
-        usize::MAX,
-    )
-    .await;
+    let (outcome, _) = perform(vec![weigh_call(&["{\"scale\":\"broken\"}"]), final_answer()], usize::MAX).await;
     let turn = outcome.remember.expect("the turn");
     insta::assert_json_snapshot!(turn.messages()[2], @r#"
     {
@@ -267,32 +186,16 @@ async fn a_tool_that_panics_fails_alone() {
 /// Must show 6: cut at every possible step, the next call can use what is left.
 #[tokio::test]
 async fn a_turn_cut_at_every_event_leaves_a_history_that_the_next_call_can_use() {
-    let script = || {
-        vec![
-            weigh_call(&["{\"scale\":", "\"bathroom\"}"]),
-            final_answer(),
-        ]
-    };
+    let script = || vec![weigh_call(&["{\"scale\":", "\"bathroom\"}"]), final_answer()];
     let events: usize = script().iter().map(Vec::len).sum();
     for cut_after in 0..events {
         let (outcome, saw) = perform(script(), cut_after).await;
         assert_eq!(outcome.result, Err(TurnError::Cut), "cut after {cut_after}");
         let kept = outcome.remember.iter().flat_map(CompleteTurn::messages);
-        let words: String = kept
-            .clone()
-            .filter(|message| message.role == Role::Assistant)
-            .map(Message::text)
-            .collect();
-        assert!(
-            words.starts_with(&texts(&saw)),
-            "cut after {cut_after}: {words:?} of {:?}",
-            texts(&saw)
-        );
+        let words: String = kept.clone().filter(|message| message.role == Role::Assistant).map(Message::text).collect();
+        assert!(words.starts_with(&texts(&saw)), "cut after {cut_after}: {words:?} of {:?}", texts(&saw));
         assert_can_go_on(kept.clone());
-        let next = complete(
-            kept.cloned()
-                .chain([Message::user("Again?"), Message::assistant("Yes.")]),
-        );
+        let next = complete(kept.cloned().chain([Message::user("Again?"), Message::assistant("Yes.")]));
         assert_can_go_on(next.iter().flat_map(CompleteTurn::messages));
     }
 }
@@ -300,10 +203,7 @@ async fn a_turn_cut_at_every_event_leaves_a_history_that_the_next_call_can_use()
 #[tokio::test]
 async fn a_stream_that_ends_without_a_reason_is_broken_and_keeps_its_words() {
     let (outcome, _) = perform(vec![vec![text("Hel")]], usize::MAX).await;
-    assert!(matches!(
-        outcome.result,
-        Err(TurnError::Model(ModelError::BrokenStream { .. }))
-    ));
+    assert!(matches!(outcome.result, Err(TurnError::Model(ModelError::BrokenStream { .. }))));
     let turn = outcome.remember.expect("what was said");
     assert_eq!(turn.messages()[1], Message::assistant("Hel"));
 }

@@ -20,27 +20,17 @@ fn block() -> impl Strategy<Value = ContentBlock> {
 
 fn message() -> impl Strategy<Value = Message> {
     let role = prop_oneof![Just(Role::User), Just(Role::Assistant)];
-    (role, prop::collection::vec(block(), 0..4))
-        .prop_map(|(role, content)| Message { role, content })
+    (role, prop::collection::vec(block(), 0..4)).prop_map(|(role, content)| Message { role, content })
 }
 
 fn messages_of(turns: &[CompleteTurn]) -> Vec<Message> {
-    turns
-        .iter()
-        .flat_map(CompleteTurn::messages)
-        .cloned()
-        .collect()
+    turns.iter().flat_map(CompleteTurn::messages).cloned().collect()
 }
 
 fn texts_of(messages: &[Message]) -> Vec<String> {
     let blocks = messages.iter().flat_map(|message| &message.content);
-    let texts = blocks
-        .filter_map(ContentBlock::as_text)
-        .filter(|text| !text.trim().is_empty());
-    texts
-        .filter(|text| ![INTERRUPTED, OPENED].contains(text))
-        .map(str::to_owned)
-        .collect()
+    let texts = blocks.filter_map(ContentBlock::as_text).filter(|text| !text.trim().is_empty());
+    texts.filter(|text| ![INTERRUPTED, OPENED].contains(text)).map(str::to_owned).collect()
 }
 
 proptest! {
@@ -84,17 +74,10 @@ proptest! {
 
 #[test]
 fn given_a_turn_killed_between_call_and_result_then_the_call_is_answered_with_what_is_known() {
-    let call = ToolUse {
-        tool_use_id: "call-1".into(),
-        name: "weigh".into(),
-        input: serde_json::json!({}),
-    };
+    let call = ToolUse { tool_use_id: "call-1".into(), name: "weigh".into(), input: serde_json::json!({}) };
     let turns = complete([
         Message::user("How am I doing?"),
-        Message {
-            role: Role::Assistant,
-            content: vec![ContentBlock::ToolUse(call)],
-        },
+        Message { role: Role::Assistant, content: vec![ContentBlock::ToolUse(call)] },
         Message::user("Hello? Are you there?"),
         Message::assistant("I am."),
     ]);
@@ -168,17 +151,11 @@ fn given_a_turn_killed_between_call_and_result_then_the_call_is_answered_with_wh
 fn given_messages_one_an_event_then_they_are_the_same_turn() {
     let whole = complete([Message::user("Hi"), Message::assistant("Hello")]);
     assert_eq!(whole.len(), 1);
-    assert_eq!(
-        whole[0].messages(),
-        [Message::user("Hi"), Message::assistant("Hello")]
-    );
+    assert_eq!(whole[0].messages(), [Message::user("Hi"), Message::assistant("Hello")]);
 }
 
 #[test]
 fn given_an_answer_without_a_question_then_it_is_kept() {
     let turns = complete([Message::assistant("Welcome!")]);
-    assert_eq!(
-        turns[0].messages(),
-        [Message::user(OPENED), Message::assistant("Welcome!")]
-    );
+    assert_eq!(turns[0].messages(), [Message::user(OPENED), Message::assistant("Welcome!")]);
 }

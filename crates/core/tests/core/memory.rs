@@ -45,22 +45,13 @@ async fn keeps_sessions_apart_in_order_and_each_turn_once(memory: &dyn SessionMe
     let (mine, yours) = (session("mine"), session("yours"));
     let first = record(1, "one");
     memory.append(&mine, &first).await.expect("stored");
-    memory
-        .append(&yours, &record(1, "other"))
-        .await
-        .expect("stored");
-    memory
-        .append(&mine, &record(2, "two"))
-        .await
-        .expect("stored");
+    memory.append(&yours, &record(1, "other")).await.expect("stored");
+    memory.append(&mine, &record(2, "two")).await.expect("stored");
     memory.append(&mine, &first).await.expect("stored already");
     let loaded = memory.load(&mine, ALL).await.expect("loaded");
     assert_eq!(questions(&loaded.turns), ["one", "two"]);
     assert_eq!(loaded.newest.expect("a newest turn").1, 2);
-    assert_eq!(
-        memory.load(&session("nobody"), ALL).await.expect("loaded"),
-        Loaded::default()
-    );
+    assert_eq!(memory.load(&session("nobody"), ALL).await.expect("loaded"), Loaded::default());
 }
 
 #[tokio::test]
@@ -80,10 +71,7 @@ async fn a_file_keeps_sessions_from_one_process_to_the_next() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.redb");
     let before = FileMemory::open(&path).expect("opened");
-    before
-        .append(&session("mine"), &record(1, "one"))
-        .await
-        .expect("stored");
+    before.append(&session("mine"), &record(1, "one")).await.expect("stored");
     drop(before);
     let after = FileMemory::open(&path).expect("opened again");
     let loaded = after.load(&session("mine"), ALL).await.expect("loaded");
@@ -98,14 +86,8 @@ async fn a_file_forgets_after_thirty_days() {
         at: Timestamp::now() - SignedDuration::from_hours(24 * days),
         ..record(sequence, &format!("{days} days ago"))
     };
-    memory
-        .append(&session("mine"), &days_ago(31, 1))
-        .await
-        .expect("stored");
-    memory
-        .append(&session("mine"), &days_ago(29, 2))
-        .await
-        .expect("stored");
+    memory.append(&session("mine"), &days_ago(31, 1)).await.expect("stored");
+    memory.append(&session("mine"), &days_ago(29, 2)).await.expect("stored");
     let loaded = memory.load(&session("mine"), ALL).await.expect("loaded");
     assert_eq!(questions(&loaded.turns), ["29 days ago"]);
 }
@@ -115,21 +97,12 @@ async fn a_file_reads_no_more_than_is_asked_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = FileMemory::open(&folder.path().join("sessions.redb")).expect("opened");
     for number in 1..=50 {
-        memory
-            .append(
-                &session("mine"),
-                &record(number, &format!("question {number}")),
-            )
-            .await
-            .expect("stored");
+        memory.append(&session("mine"), &record(number, &format!("question {number}"))).await.expect("stored");
     }
     let loaded = memory.load(&session("mine"), 60).await.expect("loaded");
     assert!(loaded.turns.len() < 10, "{} turns", loaded.turns.len());
     assert_eq!(loaded.newest.expect("a newest turn").1, 50);
-    assert_eq!(
-        questions(&loaded.turns).last().expect("the newest"),
-        "question 50"
-    );
+    assert_eq!(questions(&loaded.turns).last().expect("the newest"), "question 50");
 }
 
 #[test]
@@ -137,14 +110,8 @@ fn a_file_in_use_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.redb");
     let _open = FileMemory::open(&path).expect("opened");
-    assert!(matches!(
-        FileMemory::open(&path),
-        Err(OpenError::InUse { .. })
-    ));
-    assert!(matches!(
-        FileMemory::open(folder.path()),
-        Err(OpenError::Unusable { .. })
-    ));
+    assert!(matches!(FileMemory::open(&path), Err(OpenError::InUse { .. })));
+    assert!(matches!(FileMemory::open(folder.path()), Err(OpenError::Unusable { .. })));
 }
 
 // === ids ===
@@ -152,10 +119,7 @@ fn a_file_in_use_says_so() {
 #[test]
 fn ids_that_fit_are_used_as_they_are() {
     let key = SessionKey::new(Some("user/7"), "4f0c1d8e-8b57-4b39-9c0f-1e0c2f6f8a11");
-    assert_eq!(
-        (key.actor(), key.session()),
-        ("user/7", "4f0c1d8e-8b57-4b39-9c0f-1e0c2f6f8a11")
-    );
+    assert_eq!((key.actor(), key.session()), ("user/7", "4f0c1d8e-8b57-4b39-9c0f-1e0c2f6f8a11"));
     assert_eq!(SessionKey::new(None, "abc").actor(), "session/abc");
 }
 
@@ -196,61 +160,33 @@ struct Unreliable {
 
 impl Unreliable {
     fn fails(count: &AtomicUsize) -> bool {
-        count
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok()
+        count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 }
 
 impl SessionMemory for Unreliable {
-    fn load<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        budget: usize,
-    ) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
+    fn load<'a>(&'a self, session: &'a SessionKey, budget: usize) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         if Self::fails(&self.failing_loads) {
-            return Box::pin(async {
-                Err(MemoryError::Unavailable {
-                    reason: "down".into(),
-                })
-            });
+            return Box::pin(async { Err(MemoryError::Unavailable { reason: "down".into() }) });
         }
         self.kept.load(session, budget)
     }
 
-    fn append<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        turn: &'a TurnRecord,
-    ) -> BoxFuture<'a, Result<(), MemoryError>> {
+    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
         if self.refusing {
-            return Box::pin(async {
-                Err(MemoryError::Refused {
-                    reason: "no rights".into(),
-                })
-            });
+            return Box::pin(async { Err(MemoryError::Refused { reason: "no rights".into() }) });
         }
         self.appended.lock().expect("the list").push(turn.clone());
         if Self::fails(&self.failing_appends) {
-            return Box::pin(async {
-                Err(MemoryError::Unavailable {
-                    reason: "down".into(),
-                })
-            });
+            return Box::pin(async { Err(MemoryError::Unavailable { reason: "down".into() }) });
         }
         self.kept.append(session, turn)
     }
 }
 
 fn sessions(memory: &Arc<Unreliable>, activity: &Activity) -> Sessions {
-    Sessions::new(
-        Arc::clone(memory) as Arc<dyn SessionMemory>,
-        1000,
-        activity.clone(),
-    )
+    Sessions::new(Arc::clone(memory) as Arc<dyn SessionMemory>, 1000, activity.clone())
 }
 
 #[tokio::test]
@@ -267,84 +203,49 @@ async fn a_warm_session_reads_nothing_again() {
 
 #[tokio::test]
 async fn a_failed_read_is_an_error_and_never_an_empty_history() {
-    let memory = Arc::new(Unreliable {
-        failing_loads: AtomicUsize::new(1),
-        ..Unreliable::default()
-    });
-    memory
-        .kept
-        .append(&session("mine"), &record(1, "one"))
-        .await
-        .expect("stored");
+    let memory = Arc::new(Unreliable { failing_loads: AtomicUsize::new(1), ..Unreliable::default() });
+    memory.kept.append(&session("mine"), &record(1, "one")).await.expect("stored");
     let sessions = sessions(&memory, &Activity::default());
     assert!(sessions.open(session("mine")).await.is_err());
-    let open = sessions
-        .open(session("mine"))
-        .await
-        .expect("the memory is back");
+    let open = sessions.open(session("mine")).await.expect("the memory is back");
     assert_eq!(questions(&open.history(ALL)), ["one"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_write_is_tried_again_behind_the_answer_while_the_session_is_busy() {
-    let memory = Arc::new(Unreliable {
-        failing_appends: AtomicUsize::new(4),
-        ..Unreliable::default()
-    });
+    let memory = Arc::new(Unreliable { failing_appends: AtomicUsize::new(4), ..Unreliable::default() });
     let activity = Activity::default();
     let sessions = sessions(&memory, &activity);
     let open = sessions.open(session("mine")).await.expect("opened");
     assert_eq!(open.remember(turn("one", "Noted.")).await, Stored::Soon);
-    assert!(
-        activity.is_busy(),
-        "a turn that is not stored keeps the session alive"
-    );
+    assert!(activity.is_busy(), "a turn that is not stored keeps the session alive");
 
-    let open = sessions
-        .open(session("mine"))
-        .await
-        .expect("the next turn does not wait");
+    let open = sessions.open(session("mine")).await.expect("the next turn does not wait");
     assert_eq!(questions(&open.history(ALL)), ["one"]);
     open.remember(turn("two", "Noted.")).await;
-    sessions.close(Duration::from_secs(60)).await;
+    sessions.close(Duration::from_mins(1)).await;
 
     assert!(!activity.is_busy());
-    let loaded = memory
-        .kept
-        .load(&session("mine"), ALL)
-        .await
-        .expect("loaded");
+    let loaded = memory.kept.load(&session("mine"), ALL).await.expect("loaded");
     assert_eq!(questions(&loaded.turns), ["one", "two"]);
     let appended = memory.appended.lock().expect("the list");
     let tokens: Vec<Uuid> = appended.iter().map(|record| record.token).collect();
-    assert!(
-        tokens[..5].iter().all(|token| *token == tokens[0]),
-        "every try carries the same token"
-    );
+    assert!(tokens[..5].iter().all(|token| *token == tokens[0]), "every try carries the same token");
     assert!(appended[0].at < appended[5].at && appended[0].sequence < appended[5].sequence);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_cannot_succeed_is_given_up_and_the_session_goes_idle() {
-    let memory = Arc::new(Unreliable {
-        refusing: true,
-        ..Unreliable::default()
-    });
+    let memory = Arc::new(Unreliable { refusing: true, ..Unreliable::default() });
     let activity = Activity::default();
-    let open = sessions(&memory, &activity)
-        .open(session("mine"))
-        .await
-        .expect("opened");
+    let open = sessions(&memory, &activity).open(session("mine")).await.expect("opened");
     assert_eq!(open.remember(turn("one", "Noted.")).await, Stored::Lost);
     assert!(!activity.is_busy());
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_waits_for_writes_only_so_long() {
-    let memory = Arc::new(Unreliable {
-        failing_appends: AtomicUsize::new(1000),
-        ..Unreliable::default()
-    });
+    let memory = Arc::new(Unreliable { failing_appends: AtomicUsize::new(1000), ..Unreliable::default() });
     let activity = Activity::default();
     let sessions = sessions(&memory, &activity);
     let open = sessions.open(session("mine")).await.expect("opened");
@@ -375,8 +276,5 @@ async fn those_who_open_a_session_wait_in_the_order_they_came() {
     drop(held);
     futures::future::join_all(waiting).await;
     let open = sessions.open(session("mine")).await.expect("opened");
-    assert_eq!(
-        questions(&open.history(ALL)),
-        ["0", "1", "2", "3", "4", "5", "6", "7"]
-    );
+    assert_eq!(questions(&open.history(ALL)), ["0", "1", "2", "3", "4", "5", "6", "7"]);
 }

@@ -14,10 +14,7 @@ fn refusal(variables: &[(&str, &str)]) -> String {
 #[test]
 fn given_an_empty_environment_then_claude_is_asked_in_ireland_through_its_eu_profile() {
     let settings = read(&[]).expect("the defaults are good");
-    assert_eq!(
-        settings.model.model_id.as_str(),
-        "eu.anthropic.claude-3-5-sonnet-20240620-v1:0"
-    );
+    assert_eq!(settings.model.model_id.as_str(), "eu.anthropic.claude-3-5-sonnet-20240620-v1:0");
     assert_eq!(settings.model.region.as_str(), "eu-west-1");
     assert_eq!(settings.memory, MemorySettings::Process);
 }
@@ -36,28 +33,14 @@ fn data_does_not_leave_the_eu_by_mistake() {
 #[test]
 fn data_may_leave_the_eu_on_purpose() {
     let on_purpose = ("DATA_RESIDENCY", "any");
-    let settings = read(&[
-        on_purpose,
-        ("MODEL_ID", "us.amazon.nova-lite-v1:0"),
-        ("AWS_REGION", "us-east-1"),
-    ]);
-    assert_eq!(
-        settings.expect("allowed").model.region.as_str(),
-        "us-east-1"
-    );
+    let settings = read(&[on_purpose, ("MODEL_ID", "us.amazon.nova-lite-v1:0"), ("AWS_REGION", "us-east-1")]);
+    assert_eq!(settings.expect("allowed").model.region.as_str(), "us-east-1");
 }
 
 #[test]
 fn an_eu_profile_may_be_given_by_its_arn() {
     let arn = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
-    assert_eq!(
-        read(&[("MODEL_ID", arn)])
-            .expect("allowed")
-            .model
-            .model_id
-            .as_str(),
-        arn
-    );
+    assert_eq!(read(&[("MODEL_ID", arn)]).expect("allowed").model.model_id.as_str(), arn);
 }
 
 #[test]
@@ -85,20 +68,9 @@ fn memory_is_chosen_by_what_is_set() {
     let memory = |variables: &[_]| read(variables).expect("good settings").memory;
     assert_eq!(
         memory(&[("BEDROCK_AGENTCORE_MEMORY_ID", "coach-0123456789")]),
-        MemorySettings::AgentCore {
-            memory_id: "coach-0123456789".into()
-        }
+        MemorySettings::AgentCore { memory_id: "coach-0123456789".into() }
     );
-    assert_eq!(
-        memory(&[("SESSION_MEMORY", "file:/data/sessions")]),
-        MemorySettings::File("/data/sessions".into())
-    );
-    assert_eq!(
-        memory(&[("SESSION_MEMORY", "process")]),
-        MemorySettings::Process
-    );
-    assert_eq!(
-        memory(&[("BEDROCK_AGENTCORE_MEMORY_ID", "")]),
-        MemorySettings::Process
-    );
+    assert_eq!(memory(&[("SESSION_MEMORY", "file:/data/sessions")]), MemorySettings::File("/data/sessions".into()));
+    assert_eq!(memory(&[("SESSION_MEMORY", "process")]), MemorySettings::Process);
+    assert_eq!(memory(&[("BEDROCK_AGENTCORE_MEMORY_ID", "")]), MemorySettings::Process);
 }

@@ -34,10 +34,7 @@ where
         "force_busy" => forced(http, Some(Status::HealthyBusy)),
         "clear_forced_status" => forced(http, None),
         unknown => {
-            return Err(Failure::new(
-                Code::UnknownAction,
-                format!("Unknown action: {unknown}"),
-            ));
+            return Err(Failure::new(Code::UnknownAction, format!("Unknown action: {unknown}")));
         }
     };
     Ok(json_bytes(StatusCode::OK, body))
@@ -49,9 +46,7 @@ fn forced<A>(http: &Http<A>, status: Option<Status>) -> String {
 }
 
 fn jobs(jobs: &[Job]) -> String {
-    let running: Vec<_> = jobs
-        .iter()
-        .map(|job| json!({ "name": job.name, "duration": job.running_for.as_secs_f64() }))
-        .collect();
+    let running: Vec<_> =
+        jobs.iter().map(|job| json!({ "name": job.name, "duration": job.running_for.as_secs_f64() })).collect();
     json!({ "active_count": running.len(), "running_jobs": running }).to_string()
 }

@@ -44,9 +44,7 @@ pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
 }
 
 fn announced_length(headers: &HeaderMap) -> usize {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
@@ -69,6 +67,5 @@ fn too_large() -> Failure {
 }
 
 fn broken_off<T>(frame: Result<T, axum::Error>) -> Result<T, Failure> {
-    frame
-        .map_err(|_| Failure::with_details(Code::InvalidJson, "Invalid JSON", "the body broke off"))
+    frame.map_err(|_| Failure::with_details(Code::InvalidJson, "Invalid JSON", "the body broke off"))
 }

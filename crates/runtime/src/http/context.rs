@@ -31,30 +31,20 @@ const NOT_HANDED_ON: [&str; 9] = [
 /// Reads the context. A call without a session gets one of its own, which its answer names; a call
 /// without a request id gets a UUID.
 pub(super) fn read(headers: &HeaderMap) -> Context {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let named = |name| text(name).filter(|value| !value.trim().is_empty());
     let secret = |name| named(name).map(Secret::new);
     Context {
         session_id: named(SESSION_ID).unwrap_or_else(|| Uuid::new_v4().to_string()),
         request_id: named(REQUEST_ID).unwrap_or_else(|| Uuid::new_v4().to_string()),
         user_id: named(USER_ID),
-        workload_access_token: secret(WORKLOAD_ACCESS_TOKEN)
-            .or_else(|| secret(OLDER_WORKLOAD_ACCESS_TOKEN)),
+        workload_access_token: secret(WORKLOAD_ACCESS_TOKEN).or_else(|| secret(OLDER_WORKLOAD_ACCESS_TOKEN)),
         oauth2_callback_url: named(OAUTH2_CALLBACK_URL),
         authorization: secret(AUTHORIZATION),
         headers: headers
             .iter()
             .filter(|(name, _)| is_handed_on(name.as_str()))
-            .map(|(name, value)| {
-                (
-                    name.to_string(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
-            })
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
         activity: agentcore_core::activity::Activity::default(),
     }
@@ -71,15 +61,7 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.parse().expect("a name"),
-                    value.parse().expect("a value"),
-                )
-            })
-            .collect()
+        pairs.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
     }
 
     #[test]
@@ -92,14 +74,7 @@ mod tests {
             ("traceparent", "00-aa-bb-01"),
         ]));
         let names: Vec<&str> = context.headers.keys().map(String::as_str).collect();
-        assert_eq!(
-            names,
-            [
-                "traceparent",
-                "x-amzn-bedrock-agentcore-runtime-custom-foo",
-                "x-api-key"
-            ]
-        );
+        assert_eq!(names, ["traceparent", "x-amzn-bedrock-agentcore-runtime-custom-foo", "x-api-key"]);
     }
 
     #[test]
@@ -111,20 +86,11 @@ mod tests {
             ("OAuth2CallbackUrl", "https://callback"),
         ]));
         assert_eq!(context.authorization, Some(Secret::new("Bearer t0ken")));
-        assert_eq!(
-            context.workload_access_token,
-            Some(Secret::new("newer-wat"))
-        );
-        assert_eq!(
-            context.oauth2_callback_url.as_deref(),
-            Some("https://callback")
-        );
+        assert_eq!(context.workload_access_token, Some(Secret::new("newer-wat")));
+        assert_eq!(context.oauth2_callback_url.as_deref(), Some("https://callback"));
         assert!(context.headers.is_empty());
         let shown = format!("{context:?}");
-        assert!(
-            !shown.contains("t0ken") && !shown.contains("-wat"),
-            "{shown}"
-        );
+        assert!(!shown.contains("t0ken") && !shown.contains("-wat"), "{shown}");
     }
 
     #[test]

@@ -33,11 +33,7 @@ pub(super) fn response(invocation: Invocation, request_id: String) -> Response {
             Some((Ok::<_, std::convert::Infallible>(frame), rest))
         }
     });
-    (
-        [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")],
-        Body::from_stream(frames),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(frames)).into_response()
 }
 
 async fn next_frame(mut invocation: Invocation, request_id: &str) -> (Bytes, Writing) {
@@ -45,10 +41,7 @@ async fn next_frame(mut invocation: Invocation, request_id: &str) -> (Bytes, Wri
         && let Some(event) = events.recv().await
     {
         if !is_about_a_tool(&event) {
-            return (
-                frame(&json!({ "event": event })),
-                Writing::Events(invocation),
-            );
+            return (frame(&json!({ "event": event })), Writing::Events(invocation));
         }
     }
     let last = match invocation.end().await {
@@ -62,11 +55,7 @@ async fn next_frame(mut invocation: Invocation, request_id: &str) -> (Bytes, Wri
 fn is_about_a_tool(event: &ModelEvent) -> bool {
     matches!(
         event,
-        ModelEvent::ContentBlockStart { .. }
-            | ModelEvent::ContentBlockDelta {
-                delta: BlockDelta::ToolUse { .. },
-                ..
-            }
+        ModelEvent::ContentBlockStart { .. } | ModelEvent::ContentBlockDelta { delta: BlockDelta::ToolUse { .. }, .. }
     )
 }
 

@@ -49,11 +49,7 @@ struct WholeAnswer<'a> {
 
 impl<A> Clone for Http<A> {
     fn clone(&self) -> Self {
-        Self {
-            invoker: self.invoker.clone(),
-            health: self.health.clone(),
-            debug: self.debug,
-        }
+        Self { invoker: self.invoker.clone(), health: self.health.clone(), debug: self.debug }
     }
 }
 
@@ -63,13 +59,8 @@ pub(crate) fn router<A: Agent>(http: Http<A>) -> Router {
         .route("/ping", get(ping::<A>))
         .route("/invocations", post(invoke::<A>))
         // Starlette, beneath the SDK that callers of the old agents met, redirects like this.
-        .route(
-            "/invocations/",
-            post(|| async { Redirect::temporary("/invocations") }),
-        )
-        .method_not_allowed_fallback(|| async {
-            (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-        })
+        .route("/invocations/", post(|| async { Redirect::temporary("/invocations") }))
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .with_state(http)
 }
@@ -82,10 +73,7 @@ async fn ping<A: Agent>(State(http): State<Http<A>>) -> Response {
 /// ended, and any other form breaks the platform's parser.
 fn ping_body(health: &Health) -> String {
     let (status, since) = health.read();
-    format!(
-        r#"{{"status":"{}","time_of_last_update":{since}}}"#,
-        status.as_str()
-    )
+    format!(r#"{{"status":"{}","time_of_last_update":{since}}}"#, status.as_str())
 }
 
 async fn invoke<A: Agent>(State(http): State<Http<A>>, request: Request<Body>) -> Response {
@@ -136,13 +124,8 @@ async fn answer<A: Agent>(
 
 /// Server-sent events where `Accept` names them, JSON otherwise.
 fn wants_events(headers: &HeaderMap) -> bool {
-    let accepted = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    accepted
-        .into_iter()
-        .any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.into_iter().any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
 }
 
 fn whole(answered: &Answered) -> Response {
@@ -170,9 +153,7 @@ fn failed(failure: &Failure, request_id: &str) -> Response {
     }
     let mut response = json_bytes(failure.code.status(), body.to_string());
     if let Some(wait) = failure.retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, whole_seconds(wait).into());
+        response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).into());
     }
     response
 }
@@ -183,10 +164,5 @@ fn whole_seconds(wait: Duration) -> u64 {
 }
 
 fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json")],
-        body.into(),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }

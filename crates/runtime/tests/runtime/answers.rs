@@ -12,18 +12,9 @@ async fn an_answer_is_json_as_callers_of_the_old_agents_read_it() {
 #[tokio::test]
 async fn an_answer_is_streamed_where_events_are_accepted() {
     let served = Served::start();
-    let request = served
-        .prompt("a-session", "Hello")
-        .header("accept", "text/event-stream");
-    let response = served
-        .client
-        .execute(request.build().expect("a request"))
-        .await
-        .expect("an answer");
-    assert_eq!(
-        response.headers()["content-type"],
-        "text/event-stream; charset=utf-8"
-    );
+    let request = served.prompt("a-session", "Hello").header("accept", "text/event-stream");
+    let response = served.client.execute(request.build().expect("a request")).await.expect("an answer");
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
     insta::assert_snapshot!(response.text().await.expect("frames"), @r#"
     data: {"event":{"messageStart":{"role":"assistant"}}}
 
@@ -59,23 +50,11 @@ async fn the_next_call_of_a_session_knows_what_was_said_and_another_session_does
 async fn a_session_is_its_users_alone() {
     let served = Served::start();
     let by = |user: &str, prompt: &str| {
-        served
-            .prompt("one", prompt)
-            .header("x-amzn-bedrock-agentcore-runtime-user-id", user)
+        served.prompt("one", prompt).header("x-amzn-bedrock-agentcore-runtime-user-id", user)
     };
     served.answer(by("aoife", "I am Aoife")).await;
-    assert!(
-        served
-            .answer(by("brendan", "Who am I?"))
-            .await
-            .contains("before: []")
-    );
-    assert!(
-        served
-            .answer(by("aoife", "Who am I?"))
-            .await
-            .contains("I am Aoife")
-    );
+    assert!(served.answer(by("brendan", "Who am I?")).await.contains("before: []"));
+    assert!(served.answer(by("aoife", "Who am I?")).await.contains("I am Aoife"));
     let in_payload = served.invocation("one", r#"{"prompt": "Who am I?", "user_id": "aoife"}"#);
     assert!(served.answer(in_payload).await.contains("I am Aoife"));
 }
@@ -83,28 +62,15 @@ async fn a_session_is_its_users_alone() {
 #[tokio::test]
 async fn message_is_accepted_where_prompt_is_absent_and_the_content_type_is_ignored() {
     let served = Served::start();
-    let request = served
-        .invocation("one", r#"{"message": "Hello"}"#)
-        .header("content-type", "text/plain");
+    let request = served.invocation("one", r#"{"message": "Hello"}"#).header("content-type", "text/plain");
     assert!(served.answer(request).await.contains("now: Hello"));
 }
 
 #[tokio::test]
 async fn a_call_without_a_session_gets_one_and_is_told() {
     let served = Served::start();
-    let body = served
-        .client
-        .post(served.url("/invocations"))
-        .body(r#"{"prompt": "Hello"}"#);
-    let answer: serde_json::Value = serde_json::from_str(
-        &body
-            .send()
-            .await
-            .expect("an answer")
-            .text()
-            .await
-            .expect("a body"),
-    )
-    .expect("JSON");
+    let body = served.client.post(served.url("/invocations")).body(r#"{"prompt": "Hello"}"#);
+    let answer: serde_json::Value =
+        serde_json::from_str(&body.send().await.expect("an answer").text().await.expect("a body")).expect("JSON");
     assert_eq!(answer["session_id"].as_str().expect("a session").len(), 36);
 }

@@ -5,24 +5,13 @@ use crate::played::{Served, Unreadable};
 #[tokio::test]
 async fn each_failure_has_a_status_a_code_and_a_sentence_and_shows_no_internals() {
     let served = Served::start();
-    let prompts = [
-        "throttled",
-        "unavailable",
-        "unreachable",
-        "silent",
-        "broken",
-        "denied",
-        "retired",
-        "too long",
-        "panic",
-    ];
-    let mut answers = String::new();
+    let prompts =
+        ["throttled", "unavailable", "unreachable", "silent", "broken", "denied", "retired", "too long", "panic"];
+    let mut answers = Vec::new();
     for prompt in prompts {
-        answers += &format!(
-            "--- {prompt}: {}\n",
-            served.answer(served.prompt("one", prompt)).await
-        );
+        answers.push(format!("--- {prompt}: {}", served.answer(served.prompt("one", prompt)).await));
     }
+    let answers = answers.join("\n");
     assert!(!answers.contains("secret"), "{answers}");
     insta::assert_snapshot!(answers, @r#"
     --- throttled: 429 retry-after: 7
@@ -44,13 +33,7 @@ async fn each_failure_has_a_status_a_code_and_a_sentence_and_shows_no_internals(
     --- panic: 500
     {"code":"internal_error","error":"The agent failed unexpectedly. Please try again.","request_id":"request-1"}
     "#);
-    assert!(
-        served
-            .answer(served.prompt("one", "Hello"))
-            .await
-            .starts_with("200"),
-        "the process lives on"
-    );
+    assert!(served.answer(served.prompt("one", "Hello")).await.starts_with("200"), "the process lives on");
 }
 
 #[tokio::test]
@@ -66,12 +49,12 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
         br#"{"prompt":" \n"}"#,
         br#"{"message":""}"#,
     ];
-    let mut answers = String::new();
+    let mut answers = Vec::new();
     for body in bodies {
         let answer = served.answer(served.invocation("one", body)).await;
-        answers += &format!("--- {}: {answer}\n", String::from_utf8_lossy(body));
+        answers.push(format!("--- {}: {answer}", String::from_utf8_lossy(body)));
     }
-    insta::assert_snapshot!(answers, @r#"
+    insta::assert_snapshot!(answers.join("\n"), @r#"
     --- {bad: 400
     {"code":"invalid_json","details":"key must be a string at line 1 column 2","error":"Invalid JSON","request_id":"request-1"}
     --- : 400
@@ -94,11 +77,7 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
 #[tokio::test]
 async fn a_failure_of_a_stream_is_a_frame_before_and_in_the_middle() {
     let served = Served::start();
-    let streamed = |prompt: &str| {
-        served
-            .prompt("one", prompt)
-            .header("accept", "text/event-stream")
-    };
+    let streamed = |prompt: &str| served.prompt("one", prompt).header("accept", "text/event-stream");
     insta::assert_snapshot!(served.answer(streamed("throttled")).await, @r#"
     200
     data: {"code":"model_throttled","error":"The model is busy. Please try again in a moment.","error_type":"model_throttled","message":"An error occurred during streaming","request_id":"request-1","retry_after":7}
@@ -114,10 +93,7 @@ async fn a_failure_of_a_stream_is_a_frame_before_and_in_the_middle() {
     data: {"code":"model_unavailable","error":"The model cannot be reached just now. Please try again.","error_type":"model_unavailable","message":"An error occurred during streaming","request_id":"request-1","retry_after":2}
     "#);
     let next = served.answer(served.prompt("one", "Go on")).await;
-    assert!(
-        next.contains("now: breaks off"),
-        "what was said before the break is remembered: {next}"
-    );
+    assert!(next.contains("now: breaks off"), "what was said before the break is remembered: {next}");
 }
 
 #[tokio::test]
@@ -132,35 +108,22 @@ async fn a_session_that_cannot_be_read_is_an_error() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused_as_the_contract_says() {
     let served = Served::start();
-    let mut answers = String::new();
-    for (method, path) in [
-        ("GET", "/invocations"),
-        ("POST", "/ping"),
-        ("GET", "/nope"),
-        ("POST", "/invocations/"),
-    ] {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
+    let mut answers = Vec::new();
+    for (method, path) in [("GET", "/invocations"), ("POST", "/ping"), ("GET", "/nope"), ("POST", "/invocations/")] {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let request = client.request(method.parse().expect("a method"), served.url(path));
         let response = request.send().await.expect("an answer");
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .map(|value| value.to_str().expect("ASCII").to_owned())
-        };
-        answers += &format!(
-            "{method} {path}: {} allow={:?} type={:?} location={:?} ",
+        let header = |name| response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned());
+        let told = format!(
+            "{method} {path}: {} allow={:?} type={:?} location={:?}",
             response.status(),
             header("allow"),
             header("content-type"),
             header("location"),
         );
-        answers += &format!("{:?}\n", response.text().await.expect("a body"));
+        answers.push(format!("{told} {:?}", response.text().await.expect("a body")));
     }
-    insta::assert_snapshot!(answers, @r#"
+    insta::assert_snapshot!(answers.join("\n"), @r#"
     GET /invocations: 405 Method Not Allowed allow=Some("POST") type=Some("text/plain; charset=utf-8") location=None "Method Not Allowed"
     POST /ping: 405 Method Not Allowed allow=Some("GET,HEAD") type=Some("text/plain; charset=utf-8") location=None "Method Not Allowed"
     GET /nope: 404 Not Found allow=None type=Some("text/plain; charset=utf-8") location=None "Not Found"

@@ -9,49 +9,27 @@ use agentcore_runtime::core::message::Message;
 use crate::played::Served;
 
 async fn remembered(memory: &ProcessMemory, session: &str) -> Vec<String> {
-    let loaded = memory
-        .load(&SessionKey::new(None, session), usize::MAX / 2)
-        .await
-        .expect("readable");
-    loaded
-        .turns
-        .iter()
-        .flat_map(|turn| turn.messages())
-        .map(Message::text)
-        .collect()
+    let loaded = memory.load(&SessionKey::new(None, session), usize::MAX / 2).await.expect("readable");
+    loaded.turns.iter().flat_map(|turn| turn.messages()).map(Message::text).collect()
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_cuts_its_turn_and_what_was_said_is_remembered() {
     let memory = Arc::new(ProcessMemory::default());
     let served = Served::with_memory(Arc::clone(&memory) as Arc<dyn SessionMemory>);
-    let request = served
-        .prompt("one", "slow story")
-        .header("accept", "text/event-stream");
+    let request = served.prompt("one", "slow story").header("accept", "text/event-stream");
     let mut response = request.send().await.expect("a stream");
     served.model.words.add_permits(1);
     let mut read = String::new();
     while !read.contains("before: []") {
-        let chunk = response
-            .chunk()
-            .await
-            .expect("a chunk")
-            .expect("not the end");
+        let chunk = response.chunk().await.expect("a chunk").expect("not the end");
         read += &String::from_utf8_lossy(&chunk);
     }
     drop(response);
-    served
-        .until(async || served.ping().await["status"] == "Healthy")
-        .await;
-    assert_eq!(
-        remembered(&memory, "one").await,
-        ["slow story", "before: []; "]
-    );
+    served.until(async || served.ping().await["status"] == "Healthy").await;
+    assert_eq!(remembered(&memory, "one").await, ["slow story", "before: []; "]);
     let next = served.answer(served.prompt("one", "Go on")).await;
-    assert!(
-        next.starts_with("200") && next.contains("slow story"),
-        "{next}"
-    );
+    assert!(next.starts_with("200") && next.contains("slow story"), "{next}");
 }
 
 #[tokio::test]
@@ -59,13 +37,9 @@ async fn a_client_that_goes_away_before_a_whole_answer_leaves_no_trace() {
     let memory = Arc::new(ProcessMemory::default());
     let served = Served::with_memory(Arc::clone(&memory) as Arc<dyn SessionMemory>);
     let asking = tokio::spawn(served.prompt("one", "slow").send());
-    served
-        .until(async || served.ping().await["status"] == "HealthyBusy")
-        .await;
+    served.until(async || served.ping().await["status"] == "HealthyBusy").await;
     asking.abort();
-    served
-        .until(async || served.ping().await["status"] == "Healthy")
-        .await;
+    served.until(async || served.ping().await["status"] == "Healthy").await;
     assert!(remembered(&memory, "one").await.is_empty());
 }
 
@@ -73,9 +47,7 @@ async fn a_client_that_goes_away_before_a_whole_answer_leaves_no_trace() {
 async fn given_the_end_then_a_turn_may_finish_within_the_bound() {
     let served = Served::start();
     let asking = tokio::spawn(served.prompt("one", "slow").send());
-    served
-        .until(async || served.ping().await["status"] == "HealthyBusy")
-        .await;
+    served.until(async || served.ping().await["status"] == "HealthyBusy").await;
     let model = served.model.clone();
     served.begin_to_end();
     model.words.add_permits(1);
@@ -90,46 +62,25 @@ async fn given_the_end_then_a_turn_beyond_the_bound_is_cut_told_and_remembered()
     let memory = Arc::new(ProcessMemory::default());
     let store = Arc::clone(&memory) as Arc<dyn SessionMemory>;
     let served = Served::of(store, |server| server.drain(Duration::from_millis(50)));
-    let request = served
-        .prompt("one", "slow story")
-        .header("accept", "text/event-stream");
+    let request = served.prompt("one", "slow story").header("accept", "text/event-stream");
     let mut response = request.send().await.expect("a stream");
     served.model.words.add_permits(1);
     let mut read = String::new();
     while !read.contains("before: []") {
-        read += &String::from_utf8_lossy(
-            &response
-                .chunk()
-                .await
-                .expect("a chunk")
-                .expect("not the end"),
-        );
+        read += &String::from_utf8_lossy(&response.chunk().await.expect("a chunk").expect("not the end"));
     }
     let began = Instant::now();
     served.end().await.expect("a quiet end");
-    assert!(
-        began.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     let rest = response.text().await.expect("the last frame");
     assert!(rest.contains(r#""code":"cut""#), "{rest}");
-    assert_eq!(
-        remembered(&memory, "one").await,
-        ["slow story", "before: []; "]
-    );
+    assert_eq!(remembered(&memory, "one").await, ["slow story", "before: []; "]);
 }
 
 #[tokio::test]
 async fn given_the_end_then_nobody_new_is_let_in() {
     let served = Served::start();
-    let (address, client) = (served.address, reqwest::Client::new());
+    let (address, client) = (served.address, served.client.clone());
     served.end().await.expect("a quiet end");
-    assert!(
-        client
-            .get(format!("http://{address}/ping"))
-            .send()
-            .await
-            .is_err()
-    );
+    assert!(client.get(format!("http://{address}/ping")).send().await.is_err());
 }

@@ -6,10 +6,7 @@ use agentcore_runtime::core::memory::process::ProcessMemory;
 use crate::played::Served;
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 fn time_of(ping: &serde_json::Value) -> u64 {
@@ -26,37 +23,14 @@ async fn wait_for_the_next_second() {
 #[tokio::test]
 async fn the_answer_is_byte_for_byte_what_the_platform_reads() {
     let served = Served::start();
-    let response = served
-        .client
-        .get(served.url("/ping"))
-        .send()
-        .await
-        .expect("a ping");
+    let response = served.client.get(served.url("/ping")).send().await.expect("a ping");
     assert_eq!(response.headers()["content-type"], "application/json");
     let body = response.text().await.expect("a body");
-    let digits = body
-        .strip_prefix(r#"{"status":"Healthy","time_of_last_update":"#)
-        .expect("the form")
-        .trim_end_matches('}');
-    assert!(
-        digits
-            .parse::<u64>()
-            .is_ok_and(|seconds| seconds.abs_diff(now()) < 5),
-        "{body}"
-    );
-    let head = served
-        .client
-        .head(served.url("/ping"))
-        .send()
-        .await
-        .expect("a ping");
-    assert_eq!(
-        (
-            head.status().as_u16(),
-            head.headers()["content-length"].to_str().expect("ASCII")
-        ),
-        (200, "53")
-    );
+    let digits =
+        body.strip_prefix(r#"{"status":"Healthy","time_of_last_update":"#).expect("the form").trim_end_matches('}');
+    assert!(digits.parse::<u64>().is_ok_and(|seconds| seconds.abs_diff(now()) < 5), "{body}");
+    let head = served.client.head(served.url("/ping")).send().await.expect("a ping");
+    assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().expect("ASCII")), (200, "53"));
 }
 
 #[tokio::test]
@@ -68,27 +42,17 @@ async fn the_time_stands_while_idle_moves_while_busy_and_stands_again() {
     assert_eq!(served.ping().await, idle, "an idle session may idle out");
 
     let slow = tokio::spawn(served.prompt("one", "slow").send());
-    served
-        .until(async || served.ping().await["status"] == "HealthyBusy")
-        .await;
+    served.until(async || served.ping().await["status"] == "HealthyBusy").await;
     let busy = time_of(&served.ping().await);
     assert!(busy > time_of(&idle));
     wait_for_the_next_second().await;
-    assert!(
-        time_of(&served.ping().await) > busy,
-        "a busy session must not look stuck"
-    );
+    assert!(time_of(&served.ping().await) > busy, "a busy session must not look stuck");
 
     served.model.words.add_permits(1);
     slow.await.expect("no panic").expect("an answer");
-    served
-        .until(async || served.ping().await["status"] == "Healthy")
-        .await;
+    served.until(async || served.ping().await["status"] == "Healthy").await;
     let idle = served.ping().await;
-    assert!(
-        time_of(&idle).abs_diff(now()) <= 1,
-        "idle since the turn ended"
-    );
+    assert!(time_of(&idle).abs_diff(now()) <= 1, "idle since the turn ended");
     wait_for_the_next_second().await;
     assert_eq!(served.ping().await, idle);
 }
@@ -98,38 +62,18 @@ async fn background_work_keeps_the_session_busy_after_the_answer() {
     let served = Served::start();
     served.answer(served.prompt("one", "background")).await;
     assert_eq!(served.ping().await["status"], "HealthyBusy");
-    served
-        .until(async || served.ping().await["status"] == "Healthy")
-        .await;
+    served.until(async || served.ping().await["status"] == "Healthy").await;
 }
 
 #[tokio::test]
 async fn debug_actions_are_answered_when_switched_on() {
-    let served = Served::of(
-        Arc::new(ProcessMemory::default()),
-        agentcore_runtime::Server::debug,
-    );
+    let served = Served::of(Arc::new(ProcessMemory::default()), agentcore_runtime::Server::debug);
     let act = async |action: &str| {
-        served
-            .answer(served.invocation(
-                "one",
-                format!(r#"{{"_agent_core_app_action": "{action}"}}"#),
-            ))
-            .await
+        served.answer(served.invocation("one", format!(r#"{{"_agent_core_app_action": "{action}"}}"#))).await
     };
-    assert!(
-        act("ping_status")
-            .await
-            .starts_with("200\n{\"status\":\"Healthy\",\"time_of_last_update\":")
-    );
+    assert!(act("ping_status").await.starts_with("200\n{\"status\":\"Healthy\",\"time_of_last_update\":"));
     let mut answers = String::new();
-    for action in [
-        "job_status",
-        "force_busy",
-        "force_healthy",
-        "clear_forced_status",
-        "bogus",
-    ] {
+    for action in ["job_status", "force_busy", "force_healthy", "clear_forced_status", "bogus"] {
         answers += &act(action).await;
         answers += "\n";
     }
@@ -152,9 +96,7 @@ async fn debug_actions_are_answered_when_switched_on() {
 #[tokio::test]
 async fn debug_actions_are_payloads_like_any_other_when_not() {
     let served = Served::start();
-    let answer = served
-        .answer(served.invocation("one", r#"{"_agent_core_app_action": "force_busy"}"#))
-        .await;
+    let answer = served.answer(served.invocation("one", r#"{"_agent_core_app_action": "force_busy"}"#)).await;
     assert!(answer.starts_with("400"), "{answer}");
     assert_eq!(served.ping().await["status"], "Healthy");
 }
@@ -179,9 +121,7 @@ async fn a_ping_takes_five_milliseconds_at_the_most_while_two_hundred_slow_strea
     let mut streams = Vec::new();
     for number in 0..200 {
         let session = format!("session-{number}");
-        let request = served
-            .prompt(&session, "slow")
-            .header("accept", "text/event-stream");
+        let request = served.prompt(&session, "slow").header("accept", "text/event-stream");
         streams.push(request.send().await.expect("a stream"));
     }
     let (began, mut best) = (Instant::now(), Duration::MAX);
@@ -195,16 +135,10 @@ async fn a_ping_takes_five_milliseconds_at_the_most_while_two_hundred_slow_strea
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_ping_does_not_wait_for_agents_that_block_every_thread() {
     let served = Served::start();
-    let blocked: Vec<_> = (0..3)
-        .map(|number| tokio::spawn(served.prompt(&number.to_string(), "block").send()))
-        .collect();
-    served
-        .until(async || served.ping().await["status"] == "HealthyBusy")
-        .await;
+    let blocked: Vec<_> =
+        (0..3).map(|number| tokio::spawn(served.prompt(&number.to_string(), "block").send())).collect();
+    served.until(async || served.ping().await["status"] == "HealthyBusy").await;
     let took = slowest_but_one_in_a_hundred(&served).await;
-    assert!(
-        took < Duration::from_millis(200),
-        "p99 {took:?}, and the agents block for two seconds"
-    );
+    assert!(took < Duration::from_millis(200), "p99 {took:?}, and the agents block for two seconds");
     drop(blocked);
 }

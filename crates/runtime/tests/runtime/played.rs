@@ -55,19 +55,14 @@ pub(crate) struct Playing {
 
 impl Playing {
     pub(crate) fn new() -> Self {
-        Self {
-            words: Arc::new(Semaphore::new(0)),
-        }
+        Self { words: Arc::new(Semaphore::new(0)) }
     }
 
     fn failure(prompt: &str) -> Option<ModelError> {
         let model = "the-model".to_owned();
         let reason = "secret internals".to_owned();
         Some(match prompt {
-            "throttled" => ModelError::Throttled {
-                model,
-                retry_after: Some(7),
-            },
+            "throttled" => ModelError::Throttled { model, retry_after: Some(7) },
             "unavailable" => ModelError::Unavailable { reason },
             "unreachable" => ModelError::Unreachable { reason },
             "silent" => ModelError::Silent {
@@ -84,25 +79,15 @@ impl Playing {
     }
 
     fn words(request: &ModelRequest) -> (String, Vec<String>) {
-        let earlier = request
-            .history
-            .iter()
-            .flat_map(|turn| turn.messages())
-            .map(Message::text);
+        let earlier = request.history.iter().flat_map(|turn| turn.messages()).map(Message::text);
         let prompt = request.messages[0].text();
         let said: Vec<String> = earlier.collect();
-        (
-            prompt.clone(),
-            vec![format!("before: {said:?}; "), format!("now: {prompt}")],
-        )
+        (prompt.clone(), vec![format!("before: {said:?}; "), format!("now: {prompt}")])
     }
 }
 
 impl Model for Playing {
-    fn converse<'a>(
-        &'a self,
-        request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
         let (prompt, words) = Self::words(request);
         Box::pin(async move {
             if let Some(failure) = Self::failure(&prompt) {
@@ -111,57 +96,28 @@ impl Model for Playing {
             if prompt.starts_with("slow") {
                 let _word = self.words.acquire().await;
             }
-            let usage = Usage {
-                input_tokens: 12,
-                output_tokens: 3,
-                total_tokens: 15,
-            };
-            Ok(ModelAnswer {
-                message: Message::assistant(words.concat()),
-                stop_reason: StopReason::EndTurn,
-                usage,
-            })
+            let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15 };
+            Ok(ModelAnswer { message: Message::assistant(words.concat()), stop_reason: StopReason::EndTurn, usage })
         })
     }
 
-    fn converse_stream<'a>(
-        &'a self,
-        request: &'a ModelRequest,
-    ) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+    fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
         let (prompt, words) = Self::words(request);
         Box::pin(async move {
             if let Some(failure) = Self::failure(&prompt) {
                 return Err(failure);
             }
-            let mut events = vec![Ok(ModelEvent::MessageStart {
-                role: Role::Assistant,
-            })];
+            let mut events = vec![Ok(ModelEvent::MessageStart { role: Role::Assistant })];
             events.extend(words.into_iter().map(|word| {
-                Ok(ModelEvent::ContentBlockDelta {
-                    content_block_index: 0,
-                    delta: BlockDelta::Text(word),
-                })
+                Ok(ModelEvent::ContentBlockDelta { content_block_index: 0, delta: BlockDelta::Text(word) })
             }));
             if prompt == "breaks off" {
-                events.push(Err(ModelError::BrokenStream {
-                    reason: "secret internals".into(),
-                }));
+                events.push(Err(ModelError::BrokenStream { reason: "secret internals".into() }));
             }
-            events.push(Ok(ModelEvent::ContentBlockStop {
-                content_block_index: 0,
-            }));
-            events.push(Ok(ModelEvent::MessageStop {
-                stop_reason: StopReason::EndTurn,
-            }));
-            let usage = Usage {
-                input_tokens: 12,
-                output_tokens: 3,
-                total_tokens: 15,
-            };
-            events.push(Ok(ModelEvent::Metadata {
-                usage,
-                metrics: Metrics { latency_ms: 1 },
-            }));
+            events.push(Ok(ModelEvent::ContentBlockStop { content_block_index: 0 }));
+            events.push(Ok(ModelEvent::MessageStop { stop_reason: StopReason::EndTurn }));
+            let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15 };
+            events.push(Ok(ModelEvent::Metadata { usage, metrics: Metrics { latency_ms: 1 } }));
             let (slow, leave) = (prompt.starts_with("slow"), Arc::clone(&self.words));
             let played = stream::iter(events).then(move |event| {
                 let leave = Arc::clone(&leave);
@@ -195,10 +151,7 @@ impl Served {
         Self::of(memory, |server| server)
     }
 
-    pub(crate) fn of(
-        memory: Arc<dyn SessionMemory>,
-        changed: fn(Server<Obedient>) -> Server<Obedient>,
-    ) -> Self {
+    pub(crate) fn of(memory: Arc<dyn SessionMemory>, changed: fn(Server<Obedient>) -> Server<Obedient>) -> Self {
         // Nothing here is encrypted; the client wants to know how it would be.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let model = Playing::new();
@@ -207,24 +160,14 @@ impl Served {
         let address = listening.address();
         let end = CancellationToken::new();
         let ended = tokio::spawn(listening.serve_until(end.clone()));
-        Self {
-            address,
-            model,
-            client: reqwest::Client::new(),
-            end,
-            ended,
-        }
+        Self { address, model, client: reqwest::Client::builder().build().expect("a client"), end, ended }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn invocation(
-        &self,
-        session: &str,
-        body: impl Into<reqwest::Body>,
-    ) -> reqwest::RequestBuilder {
+    pub(crate) fn invocation(&self, session: &str, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
         self.client
             .post(self.url("/invocations"))
             .header("x-amzn-bedrock-agentcore-runtime-session-id", session)
@@ -239,27 +182,13 @@ impl Served {
     /// The answer's status, its retry hint and its body.
     pub(crate) async fn answer(&self, request: reqwest::RequestBuilder) -> String {
         let response = request.send().await.expect("an answer");
-        let (status, retry_after) = (
-            response.status(),
-            response.headers().get("retry-after").cloned(),
-        );
-        let retry =
-            retry_after.map(|value| format!(" retry-after: {}", value.to_str().expect("ASCII")));
-        format!(
-            "{}{}\n{}",
-            status.as_u16(),
-            retry.unwrap_or_default(),
-            response.text().await.expect("a body")
-        )
+        let (status, retry_after) = (response.status(), response.headers().get("retry-after").cloned());
+        let retry = retry_after.map(|value| format!(" retry-after: {}", value.to_str().expect("ASCII")));
+        format!("{}{}\n{}", status.as_u16(), retry.unwrap_or_default(), response.text().await.expect("a body"))
     }
 
     pub(crate) async fn ping(&self) -> Value {
-        let response = self
-            .client
-            .get(self.url("/ping"))
-            .send()
-            .await
-            .expect("a ping");
+        let response = self.client.get(self.url("/ping")).send().await.expect("a ping");
         serde_json::from_str(&response.text().await.expect("a body")).expect("JSON")
     }
 
@@ -281,9 +210,7 @@ impl Served {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), hoping)
-            .await
-            .expect("what was hoped for");
+        tokio::time::timeout(Duration::from_secs(10), hoping).await.expect("what was hoped for");
     }
 }
 
@@ -296,11 +223,7 @@ impl SessionMemory for Unreadable {
         _session: &'a agentcore_runtime::core::memory::identity::SessionKey,
         _budget: usize,
     ) -> BoxFuture<'a, Result<agentcore_runtime::core::memory::Loaded, MemoryError>> {
-        Box::pin(async {
-            Err(MemoryError::Unavailable {
-                reason: "secret internals".into(),
-            })
-        })
+        Box::pin(async { Err(MemoryError::Unavailable { reason: "secret internals".into() }) })
     }
 
     fn append<'a>(

@@ -1,0 +1,111 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+/// Agents for Bedrock AgentCore, and AWS on this machine to run them against.
+#[derive(Debug, Parser)]
+#[command(name = "vitracka", version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) dev: Dev,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the local AWS with the agents (what `vitracka` alone does)
+    Dev(Dev),
+    /// Call an agent once and print its answer as JSON
+    Invoke(Invoke),
+    /// Talk with an agent
+    Chat(Chat),
+    /// Be an agent: serve it on PORT, as AgentCore runs it
+    Agent(Agent),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Dev {
+    /// The port on 127.0.0.1; 0 for any free one
+    #[arg(long, default_value_t = 4570, env = "VITRACKA_PORT")]
+    pub(crate) port: u16,
+    /// Where sessions' events are kept between runs
+    #[arg(long, value_name = "DIR", default_value = ".vitracka")]
+    pub(crate) data: PathBuf,
+    /// One more agent: any command that serves the AgentCore contract on PORT, or the URL of one that runs
+    #[arg(long = "agent", value_name = "NAME=COMMAND")]
+    pub(crate) agents: Vec<String>,
+    /// Who answers: `scripted`, or `bedrock` for the real service with your credentials
+    #[arg(long, default_value = "scripted", value_parser = ["scripted", "bedrock"], conflicts_with = "model_url")]
+    pub(crate) model: String,
+    /// Who answers: an OpenAI-compatible server, such as http://127.0.0.1:11434/v1
+    #[arg(long, value_name = "URL")]
+    pub(crate) model_url: Option<String>,
+    /// The model to ask that server for; its first when not said
+    #[arg(long, value_name = "NAME", requires = "model_url")]
+    pub(crate) model_name: Option<String>,
+    /// The key of that server
+    #[arg(long, value_name = "KEY", env = "MODEL_API_KEY", hide_env_values = true)]
+    pub(crate) model_key: Option<String>,
+    /// Make model calls fail: throttle, unavailable, cut@N, silence@N, slow=MILLIS and others; `*N` for N calls
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub(crate) faults: Vec<String>,
+    /// End a session after so many idle seconds, as AgentCore does
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=28_800))]
+    pub(crate) idle_timeout: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invoke {
+    /// The agent's name, or its ARN to call it on AWS
+    pub(crate) agent: String,
+    /// The payload, such as '{"prompt": "Hello"}'
+    #[arg(value_parser = json)]
+    pub(crate) payload: Value,
+    /// The session to go on with, 33 to 256 characters; a new one when not said
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Print the answer's events as they come
+    #[arg(long)]
+    pub(crate) stream: bool,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Chat {
+    /// The agent's name, or its ARN to call it on AWS
+    pub(crate) agent: String,
+    /// What the app knows of the user, such as '{"coaching_style": "gentle"}'
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub(crate) context: Option<Value>,
+    /// The session to go on with, 33 to 256 characters; a new one when not said
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Endpoint {
+    /// Where to call; the local AWS for names, AWS itself for ARNs when not said
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    pub(crate) endpoint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Agent {
+    /// Which one
+    #[arg(value_parser = ["coach_companion", "test_agent"])]
+    pub(crate) name: String,
+    /// Send one sample payload through the handler, print the answer and exit
+    #[arg(long)]
+    pub(crate) local_test: bool,
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
+}

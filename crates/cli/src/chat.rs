@@ -1,0 +1,68 @@
+//! `vitracka invoke` and `vitracka chat`: one call, or a conversation in the terminal.
+
+use std::io::{IsTerminal as _, Write as _, stdin, stdout};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::caller::{CallError, Called, Caller, delta};
+
+/// Sends one payload and prints what comes back, as JSON.
+pub(crate) async fn invoke(caller: &Caller, payload: &str, streamed: bool) -> Result<ExitCode, CallError> {
+    if streamed {
+        caller.stream(payload, |frame| println!("{frame}")).await?;
+    } else {
+        println!("{}", caller.invoke(payload).await?.answer);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Talks until the input ends. In a pipe, each line is a message and only answers are printed.
+pub(crate) async fn chat(caller: &Caller, context: Option<&Value>) -> Result<ExitCode, CallError> {
+    let for_a_person = stdin().is_terminal() && stdout().is_terminal();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut code = ExitCode::SUCCESS;
+    loop {
+        if for_a_person {
+            print("\nyou    ");
+        }
+        let line = lines.next_line().await.map_err(|error| CallError::Broken(error.to_string()))?;
+        let Some(line) = line else { return Ok(code) };
+        if line.trim().is_empty() {
+            continue;
+        }
+        if for_a_person {
+            print("agent  ");
+        }
+        match say(caller, &line, context).await {
+            Ok(called) if for_a_person => println!("\n       {}", summary(&called)),
+            Ok(_) => println!(),
+            Err(error) => {
+                eprintln!("{error}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+}
+
+async fn say(caller: &Caller, line: &str, context: Option<&Value>) -> Result<Called, CallError> {
+    let mut payload = json!({ "prompt": line });
+    if let Some(context) = context {
+        payload["user_context"] = context.clone();
+    }
+    caller.stream(&payload.to_string(), |frame| print(delta(frame).unwrap_or_default())).await
+}
+
+fn summary(called: &Called) -> String {
+    let tokens = |name: &str| called.answer["usage"][name].as_u64().unwrap_or(0);
+    let first_token = called.first_token.unwrap_or(called.total).as_millis();
+    let total = called.total.as_millis();
+    format!("(first token {first_token} ms, total {total} ms, {} in, {} out)", tokens("inputTokens"), tokens("outputTokens"))
+}
+
+fn print(text: &str) {
+    print!("{text}");
+    // Words should show as they come; a terminal that is gone ends the program at its next line.
+    let _ = stdout().flush();
+}
