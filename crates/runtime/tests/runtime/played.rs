@@ -31,7 +31,7 @@ impl Agent for Obedient {
         let text = payload.text()?;
         match text.as_str() {
             "panic" => panic!("this panics on purpose"),
-            "block" => std::thread::sleep(Duration::from_secs(2)),
+            "block" => block_this_thread(),
             "background" => {
                 let busy = context.busy("counting sheep");
                 tokio::spawn(async move {
@@ -45,7 +45,12 @@ impl Agent for Obedient {
     }
 }
 
-/// Answers with what it was asked: the number of messages and the last of them. Prompts name failures,
+#[expect(clippy::disallowed_methods, reason = "this agent does what agents must not do")]
+fn block_this_thread() {
+    std::thread::sleep(Duration::from_secs(2));
+}
+
+/// Answers with what it was asked: what was said before and the prompt. Prompts name failures,
 /// and `slow` waits for leave before every word.
 #[derive(Clone)]
 pub(crate) struct Playing {
