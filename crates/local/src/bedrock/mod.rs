@@ -1,0 +1,382 @@
+//! An emulated Bedrock Runtime: `Converse`, `ConverseStream` and `CountTokens`.
+//!
+//! Clients of the real service can't tell the difference: the same checks in the same words, the
+//! same shapes, the same framing and checksums, the same exceptions. What answers is a [`Brain`];
+//! what goes wrong is chosen with [`Fault`]s. Signatures are not checked.
+
+mod answer;
+mod event_stream;
+mod fault;
+mod model_id;
+mod relay;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod validation;
+mod watch;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, RequestExt, Router};
+use bytes::Bytes;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::answer::Gathered;
+use self::model_id::ModelId;
+use self::stream::AnswerStream;
+use self::watch::CallRecord;
+use crate::AwsError;
+use crate::engine::conversation::Conversation;
+use crate::engine::{Engine, EngineError, Piece, Pieces};
+
+pub use self::fault::{Fault, FaultSyntaxError, Faults};
+pub use self::relay::{Relay, RelayError};
+pub use self::watch::{ModelCall, ModelCallWatch};
+
+/// The header that asks for a [`Fault`] in the answer to the request that carries it.
+pub const FAULT_HEADER: HeaderName = HeaderName::from_static("x-local-fault");
+
+/// The largest body accepted, in bytes: the 20 MB of the service, and room for base64.
+const LARGEST_BODY: usize = 28_000_000;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// Where answers come from.
+#[derive(Clone)]
+pub enum Brain {
+    /// Requests are checked here and answered by an engine.
+    Engine(Arc<dyn Engine>),
+    /// Requests go to the real service and its answers come back byte for byte.
+    Relay(Relay),
+}
+
+/// An emulated Bedrock Runtime.
+#[derive(Clone)]
+pub struct Bedrock {
+    brain: Brain,
+    faults: Faults,
+    watch: Option<Arc<dyn ModelCallWatch>>,
+}
+
+/// A call of any operation, as it came in.
+struct Call {
+    model_id: String,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Bytes,
+}
+
+/// The operations that produce text.
+#[derive(Clone, Copy)]
+enum Form {
+    Whole,
+    Stream,
+}
+
+/// An answer that can be begun.
+enum Reply {
+    Done(Response),
+    Stream {
+        pieces: Pieces,
+        fault: Option<Fault>,
+    },
+    Relayed(reqwest::Response),
+}
+
+/// The routes of the service.
+pub fn router(bedrock: Bedrock) -> Router {
+    Router::new()
+        .route("/model/{model_id}/converse", post(converse))
+        .route("/model/{model_id}/converse-stream", post(converse_stream))
+        .route("/model/{model_id}/count-tokens", post(count_tokens))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::map_response(with_request_id))
+        .with_state(bedrock)
+}
+
+async fn converse(State(bedrock): State<Bedrock>, call: Call) -> Response {
+    bedrock.serve(call, Form::Whole).await
+}
+
+async fn converse_stream(State(bedrock): State<Bedrock>, call: Call) -> Response {
+    bedrock.serve(call, Form::Stream).await
+}
+
+async fn count_tokens(State(bedrock): State<Bedrock>, call: Call) -> Result<Response, AwsError> {
+    if let Some(refusal) = call.asked_fault()?.and_then(Fault::refusal) {
+        return Err(refusal);
+    }
+    match &bedrock.brain {
+        Brain::Engine(_) => {
+            ModelId::parse(&call.model_id)?;
+            let input_tokens = validation::count_tokens(&call.body)?;
+            Ok(Json(json!({ "inputTokens": input_tokens })).into_response())
+        }
+        Brain::Relay(relay) => {
+            let answer = relay.send(&call.uri, &call.headers, call.body).await?;
+            Ok(relay::into_response(answer, None))
+        }
+    }
+}
+
+async fn with_request_id(mut response: Response) -> Response {
+    response.headers_mut().entry(REQUEST_ID).or_insert_with(|| {
+        HeaderValue::from_str(&Uuid::new_v4().to_string())
+            .expect("a UUID is made of hexadecimal digits and hyphens")
+    });
+    response
+}
+
+// === impl Bedrock ===
+
+impl Bedrock {
+    /// A service that answers from `brain`.
+    pub fn new(brain: Brain) -> Self {
+        Self {
+            brain,
+            faults: Faults::default(),
+            watch: None,
+        }
+    }
+
+    /// Takes faults for calls that ask for none themselves from `faults`.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Lets `watch` follow every model call, and choose faults before the plan does.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Arc<dyn ModelCallWatch>) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    async fn serve(&self, call: Call, form: Form) -> Response {
+        let mut record = CallRecord::begin(
+            self.watch.clone(),
+            call.headers.clone(),
+            call.model_id.clone(),
+        );
+        match self.reply(call, form, &mut record).await {
+            Ok(Reply::Done(response)) => response,
+            Ok(Reply::Stream { pieces, fault }) => {
+                AnswerStream::new(pieces, fault, record).into_response()
+            }
+            Ok(Reply::Relayed(answer)) => relay::into_response(answer, Some(record)),
+            Err(error) => {
+                record.failed(error.name());
+                error.into_response()
+            }
+        }
+    }
+
+    async fn reply(
+        &self,
+        call: Call,
+        form: Form,
+        record: &mut CallRecord,
+    ) -> Result<Reply, AwsError> {
+        let fault = self.fault_for(&call)?;
+        if let Some(refusal) = fault.and_then(Fault::refusal) {
+            return Err(refusal);
+        }
+        let engine = match &self.brain {
+            Brain::Engine(engine) => engine,
+            Brain::Relay(_) if fault.is_some() => return Err(not_in_a_relay()),
+            Brain::Relay(relay) => {
+                let answer = relay.send(&call.uri, &call.headers, call.body).await?;
+                return Ok(Reply::Relayed(answer));
+            }
+        };
+        let model = ModelId::parse(&call.model_id)?;
+        let conversation = validation::conversation(&call.body, &model)?;
+        match form {
+            Form::Whole => whole(engine.as_ref(), conversation, fault, record)
+                .await
+                .map(Reply::Done),
+            Form::Stream => Ok(Reply::Stream {
+                pieces: begun(engine.answer(conversation)).await?,
+                fault,
+            }),
+        }
+    }
+
+    /// The call's own wish comes first, then the watch's, then what is armed.
+    fn fault_for(&self, call: &Call) -> Result<Option<Fault>, AwsError> {
+        if let Some(fault) = call.asked_fault()? {
+            return Ok(Some(fault));
+        }
+        let watched = self
+            .watch
+            .as_ref()
+            .and_then(|watch| watch.fault(&call.headers));
+        Ok(watched.or_else(|| self.faults.take()))
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    fn asked_fault(&self) -> Result<Option<Fault>, AwsError> {
+        let Some(text) = self.headers.get(FAULT_HEADER) else {
+            return Ok(None);
+        };
+        String::from_utf8_lossy(text.as_bytes())
+            .parse()
+            .map(Some)
+            .map_err(|error| AwsError::validation(format!("Header {FAULT_HEADER}: {error}.")))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = AwsError;
+
+    async fn from_request(mut request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        let Path(model_id) = request
+            .extract_parts::<Path<String>>()
+            .await
+            .map_err(|error| AwsError::validation(error.body_text()))?;
+        let headers = request.headers().clone();
+        let uri = request.uri().clone();
+        let body = request
+            .extract::<Bytes, _>()
+            .await
+            .map_err(|error: BytesRejection| {
+                AwsError::new(error.status(), "ValidationException", error.body_text())
+            })?;
+        Ok(Self {
+            model_id,
+            headers,
+            uri,
+            body,
+        })
+    }
+}
+
+/// Waits for the first piece, so that an early failure is the call's and not the stream's.
+async fn begun(mut pieces: Pieces) -> Result<Pieces, AwsError> {
+    match pieces.next().await {
+        Some(Ok(first)) => Ok(Box::pin(
+            futures::stream::once(async { Ok(first) }).chain(pieces),
+        )),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(EngineError::Failed("The model gave no answer.".into()).into()),
+    }
+}
+
+/// Runs the engine to its end and answers with one body.
+async fn whole(
+    engine: &dyn Engine,
+    conversation: Conversation,
+    fault: Option<Fault>,
+    record: &mut CallRecord,
+) -> Result<Response, AwsError> {
+    match fault {
+        Some(Fault::StreamError { .. }) => {
+            return Err(EngineError::Failed("The model ended with an error.".into()).into());
+        }
+        Some(Fault::ThrottleStream { .. }) => {
+            let slow_down = "Too many tokens, please wait before trying again.";
+            return Err(EngineError::Throttled(slow_down.into()).into());
+        }
+        Some(Fault::Slow { pause }) => tokio::time::sleep(pause).await,
+        _ => {}
+    }
+    let body = gather(engine.answer(conversation), record).await?;
+    Ok(match fault {
+        Some(Fault::Cut { .. } | Fault::Corrupt { .. } | Fault::Silence { .. }) => {
+            record.failed("FaultInjected");
+            broken(&body, fault)
+        }
+        _ => Json(body).into_response(),
+    })
+}
+
+async fn gather(mut pieces: Pieces, record: &mut CallRecord) -> Result<Value, AwsError> {
+    let mut gathered = Gathered::default();
+    while let Some(piece) = pieces.next().await {
+        match piece? {
+            Piece::Text(text) => {
+                record.produced();
+                gathered.push_text(&text);
+            }
+            Piece::ToolUse(call) => {
+                record.produced();
+                gathered.push_call(&call);
+            }
+            Piece::End { reason, usage } => {
+                record.used(usage);
+                record.succeeded();
+                return Ok(gathered.finish(reason, usage, record.latency_milliseconds()));
+            }
+        }
+    }
+    let reason = "The model ended its answer without a stop reason.";
+    Err(EngineError::Failed(reason.into()).into())
+}
+
+/// A whole answer with the trouble a stream would have had in its midst.
+fn broken(body: &Value, fault: Option<Fault>) -> Response {
+    let bytes = body.to_string().into_bytes();
+    let promised = bytes.len();
+    let half = Bytes::from(bytes).slice(..promised / 2);
+    let content_type = (header::CONTENT_TYPE, "application/json".to_owned());
+    let content_length = (header::CONTENT_LENGTH, promised.to_string());
+    match fault {
+        Some(Fault::Cut { .. }) => {
+            let broken_off = futures::stream::once(async {
+                // What is held back is flushed when the body has to wait, and only then.
+                tokio::task::yield_now().await;
+                Err(io::Error::other("connection cut, as the fault asks"))
+            });
+            let body = futures::stream::once(async { Ok(half) }).chain(broken_off);
+            ([content_type, content_length], Body::from_stream(body)).into_response()
+        }
+        Some(Fault::Silence { .. }) => {
+            let body = futures::stream::pending::<io::Result<Bytes>>();
+            ([content_type, content_length], Body::from_stream(body)).into_response()
+        }
+        _ => ([content_type], half).into_response(),
+    }
+}
+
+fn not_in_a_relay() -> AwsError {
+    AwsError::validation(
+        "This fault changes an answer, and answers relayed from Bedrock stay as they are. Ask for \
+         one that refuses the call (throttle, unavailable, server-error, model-timeout, \
+         model-not-ready, access-denied), or use another model.",
+    )
+}
+
+// === impl AwsError ===
+
+impl From<EngineError> for AwsError {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        let (status, name) = match error {
+            EngineError::Unacceptable(_) | EngineError::TooLong | EngineError::UnknownModel(_) => {
+                return Self::validation(message);
+            }
+            EngineError::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            EngineError::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+            EngineError::TimedOut(_) => (StatusCode::REQUEST_TIMEOUT, "ModelTimeoutException"),
+            EngineError::Unavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailableException",
+            ),
+            EngineError::Failed(_) => (StatusCode::FAILED_DEPENDENCY, "ModelErrorException"),
+        };
+        Self::new(status, name, message)
+    }
+}

@@ -1,0 +1,258 @@
+//! Which model ids Bedrock would know.
+//!
+//! A list of today's models would refuse tomorrow's, so this checks how ids are built: an optional
+//! geography, a provider, a name, for Anthropic the pattern of Claude's names. That is enough to catch
+//! what people get wrong (a dot in `3-5`, a missing provider, a model of another service), and the
+//! few facts about single models that callers meet as errors are here too.
+
+use axum::http::StatusCode;
+
+use crate::AwsError;
+
+/// The geographies of Bedrock's inference profiles.
+const GEOGRAPHIES: [&str; 8] = ["eu", "us", "us-gov", "apac", "global", "jp", "au", "ca"];
+
+/// The providers with models on Bedrock that Converse serves.
+const PROVIDERS: [&str; 16] = [
+    "ai21",
+    "amazon",
+    "anthropic",
+    "cohere",
+    "deepseek",
+    "google",
+    "luma",
+    "meta",
+    "minimax",
+    "mistral",
+    "moonshot",
+    "moonshotai",
+    "nvidia",
+    "openai",
+    "qwen",
+    "zai",
+];
+
+/// Claude models whose end of life on Bedrock has passed.
+const RETIRED: [&str; 3] = ["claude-instant-v1", "claude-v2", "claude-v2:1"];
+
+/// What follows `arn:aws:bedrock:REGION:ACCOUNT:` when the rest names no model of the catalogue.
+const OWN_MODELS: [&str; 6] = [
+    "application-inference-profile/",
+    "custom-model/",
+    "custom-model-deployment/",
+    "imported-model/",
+    "provisioned-model/",
+    "default-prompt-router/",
+];
+
+/// A model that exists, as far as an id can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModelId {
+    /// The name behind geography and provider, when the provider is Anthropic.
+    claude: Option<String>,
+}
+
+// === impl ModelId ===
+
+impl ModelId {
+    /// Recognises a model id, an inference profile id, or the ARN of either.
+    pub(super) fn parse(text: &str) -> Result<Self, AwsError> {
+        let catalogue_id = match text.strip_prefix("arn:") {
+            None => text,
+            Some(_) => match resource_of(text).ok_or_else(invalid)? {
+                Resource::Catalogue(id) => id,
+                Resource::Own => {
+                    return Ok(Self { claude: None });
+                }
+            },
+        };
+        let (geography, rest) = split_geography(catalogue_id);
+        let (provider, name) = rest.split_once('.').ok_or_else(invalid)?;
+        if !PROVIDERS.contains(&provider) || !is_name(name) {
+            return Err(invalid());
+        }
+        let claude = (provider == "anthropic").then(|| name.to_owned());
+        if let Some(claude) = &claude {
+            check_claude(claude, geography, catalogue_id)?;
+        }
+        Ok(Self { claude })
+    }
+
+    /// The most `maxTokens` may ask for, where Bedrock is known to check it.
+    ///
+    /// From Anthropic's model table: 4096 for Claude 3, 8192 for Claude 3.5.
+    pub(super) fn output_limit(&self) -> Option<i64> {
+        let claude = self.claude.as_deref()?;
+        if claude.starts_with("claude-3-5-") {
+            Some(8_192)
+        } else if ["claude-3-haiku", "claude-3-sonnet", "claude-3-opus"]
+            .iter()
+            .any(|model| claude.starts_with(model))
+        {
+            Some(4_096)
+        } else {
+            None
+        }
+    }
+}
+
+enum Resource<'a> {
+    Catalogue(&'a str),
+    Own,
+}
+
+/// What the ARN of a model names; none when it is not the ARN of a model.
+fn resource_of(arn: &str) -> Option<Resource<'_>> {
+    let mut parts = arn.splitn(6, ':');
+    let (_arn, partition) = (parts.next()?, parts.next()?);
+    let (service, _region, _account) = (parts.next()?, parts.next()?, parts.next()?);
+    let resource = parts.next()?;
+    if !partition.starts_with("aws") || service != "bedrock" {
+        return None;
+    }
+    if let Some(id) = resource
+        .strip_prefix("foundation-model/")
+        .or_else(|| resource.strip_prefix("inference-profile/"))
+    {
+        return Some(Resource::Catalogue(id));
+    }
+    OWN_MODELS
+        .iter()
+        .any(|kind| resource.strip_prefix(kind).is_some_and(|id| !id.is_empty()))
+        .then_some(Resource::Own)
+}
+
+fn split_geography(id: &str) -> (Option<&str>, &str) {
+    match id.split_once('.') {
+        Some((first, rest)) if GEOGRAPHIES.contains(&first) => (Some(first), rest),
+        _ => (None, id),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte)
+        })
+}
+
+/// Checks a Claude name: words and one- or two-digit numbers, a date, a version.
+fn check_claude(name: &str, geography: Option<&str>, id: &str) -> Result<(), AwsError> {
+    if RETIRED.contains(&name) {
+        return Err(AwsError::new(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFoundException",
+            "This model version has reached the end of its life. Please refer to the AWS \
+             documentation for more details.",
+        ));
+    }
+    let segments = name.strip_prefix("claude-").ok_or_else(invalid)?;
+    let well_formed = segments.split('-').all(is_claude_segment);
+    let versioned = segments.bytes().any(|byte| byte.is_ascii_digit());
+    if !well_formed || !versioned {
+        return Err(invalid());
+    }
+    if geography.is_none() && needs_profile(segments) {
+        return Err(AwsError::validation(format!(
+            "Invocation of model ID {id} with on-demand throughput isn’t supported. Retry your \
+             request with the ID or ARN of an inference profile that contains this model."
+        )));
+    }
+    Ok(())
+}
+
+fn is_claude_segment(segment: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(version) = segment.strip_prefix('v') {
+        return version
+            .split(':')
+            .all(|part| digits(part.trim_end_matches('k')));
+    }
+    let word = !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_lowercase());
+    word || (digits(segment) && matches!(segment.len(), 1 | 2 | 8))
+}
+
+/// Models from Claude 3.7 on are reached through inference profiles only.
+fn needs_profile(segments: &str) -> bool {
+    let mut numbers = segments
+        .split('-')
+        .filter(|segment| segment.len() <= 2)
+        .filter_map(|segment| segment.parse::<u32>().ok());
+    let major = numbers.next().unwrap_or(0);
+    let minor = numbers.next().unwrap_or(0);
+    (major, minor) >= (3, 7)
+}
+
+fn invalid() -> AwsError {
+    AwsError::validation("The provided model identifier is invalid.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ModelId;
+
+    fn verdict(id: &str) -> String {
+        match ModelId::parse(id) {
+            Ok(_) => "known".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn ids_profiles_and_arns_of_models_are_known() {
+        for id in [
+            "eu.anthropic.claude-3-5-sonnet-20240620-v1:0",
+            "anthropic.claude-3-5-sonnet-20240620-v1:0",
+            "anthropic.claude-3-haiku-20240307-v1:0:48k",
+            "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "eu.anthropic.claude-opus-4-6-v1",
+            "eu.anthropic.claude-sonnet-4-6",
+            "amazon.nova-lite-v1:0",
+            "mistral.mistral-large-2402-v1:0",
+            "zai.glm-4.7",
+            "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-6",
+            "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abcdefghijkl",
+        ] {
+            assert_eq!(verdict(id), "known", "{id}");
+        }
+    }
+
+    #[test]
+    fn what_people_mistype_is_unknown() {
+        for id in [
+            "eu.anthropic.claude-3.5-sonnet-20240620-v1:0",
+            "claude-3-5-sonnet-20240620",
+            "anthropic.claude-nope",
+            "anthropic.sonnet",
+            "xx.anthropic.claude-3-haiku-20240307-v1:0",
+            "gpt-4o",
+            "no-such-model",
+            "arn:aws:s3:::bucket/anthropic.claude-3-haiku-20240307-v1:0",
+            "",
+        ] {
+            assert_eq!(
+                verdict(id),
+                "ValidationException: The provided model identifier is invalid.",
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn retired_models_and_models_without_on_demand_say_so() {
+        insta::assert_snapshot!(verdict("anthropic.claude-v2:1"), @"");
+        insta::assert_snapshot!(verdict("anthropic.claude-sonnet-4-5-20250929-v1:0"), @"");
+    }
+
+    #[test]
+    fn older_models_bound_the_answer() {
+        let limit = |id: &str| ModelId::parse(id).expect("a known model").output_limit();
+        assert_eq!(
+            limit("eu.anthropic.claude-3-5-sonnet-20240620-v1:0"),
+            Some(8_192)
+        );
+        assert_eq!(limit("anthropic.claude-3-haiku-20240307-v1:0"), Some(4_096));
+        assert_eq!(limit("eu.anthropic.claude-sonnet-4-6"), None);
+    }
+}
