@@ -323,7 +323,17 @@ mod tests {
             ["typhoon", "", "cut", "cut@x", "corrupt@0", "throttle@2", "slow", "slow=soon", "throttle*0"]
                 .map(refused)
                 .join("\n"),
-            @""
+            @"
+        `typhoon` is not a fault: there is none of that name
+        `` is not a fault: there is none of that name
+        `cut` is not a fault: say at which event, as in `cut@3`
+        `cut@x` is not a fault: `x`: invalid digit found in string
+        `corrupt@0` is not a fault: the events to corrupt are counted from 1
+        `throttle@2` is not a fault: `throttle` takes no `@N`
+        `slow` is not a fault: say how slow, as in `slow=50`
+        `slow=soon` is not a fault: `soon`: invalid digit found in string
+        `throttle*0` is not a fault: `0` is not a number of calls from 1 to 10000
+        "
         );
     }
 

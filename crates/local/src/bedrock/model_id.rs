@@ -241,8 +241,8 @@ mod tests {
 
     #[test]
     fn retired_models_and_models_without_on_demand_say_so() {
-        insta::assert_snapshot!(verdict("anthropic.claude-v2:1"), @"");
-        insta::assert_snapshot!(verdict("anthropic.claude-sonnet-4-5-20250929-v1:0"), @"");
+        insta::assert_snapshot!(verdict("anthropic.claude-v2:1"), @"ResourceNotFoundException: This model version has reached the end of its life. Please refer to the AWS documentation for more details.");
+        insta::assert_snapshot!(verdict("anthropic.claude-sonnet-4-5-20250929-v1:0"), @"ValidationException: Invocation of model ID anthropic.claude-sonnet-4-5-20250929-v1:0 with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.");
     }
 
     #[test]

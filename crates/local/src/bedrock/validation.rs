@@ -109,10 +109,15 @@ fn shaped<T: for<'de> Deserialize<'de>>(value: Value, under: &str) -> Result<T, 
     serde_path_to_error::deserialize(value).map_err(|error| {
         AwsError::validation(format!(
             "1 validation error detected: Value at '{under}{}' failed to satisfy constraint: {}",
-            error.path(),
+            place(error.path()),
             error.inner()
         ))
     })
+}
+
+/// A path as Bedrock writes it, with dots before indices too.
+fn place(path: &serde_path_to_error::Path) -> String {
+    path.to_string().replace('[', ".").replace(']', "")
 }
 
 /// A bound of the service's model that `value` at `place` breaks.

@@ -758,7 +758,12 @@ mod tests {
             };
             answer("I had a setback today", manner)
         });
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @"
+        Thank you for telling me, Aoife; that sounds hard, and it says nothing bad about you. One setback doesn't undo your progress; it shows what was difficult, and that is something to learn from. What would feel manageable for tomorrow?
+        Okay, Aoife, this happens to everyone, and it is information we can use. One setback doesn't undo your progress; it shows what was difficult, and that is something to learn from. Pick one change for tomorrow, and we'll see how it goes.
+        You showed up and said it, Aoife, and that already counts for a lot! One setback doesn't undo your progress; it shows what was difficult, and that is something to learn from. Ready to pick one fun step for tomorrow?
+        Thanks, Aoife; let's look at it in order: what happened, what it tells us, what comes next. One setback doesn't undo your progress; it shows what was difficult, and that is something to learn from. For tomorrow: one action, written down; which one will it be?
+        ");
     }
 
     #[test]
@@ -769,6 +774,6 @@ mod tests {
             facts: &Facts::default(),
             turn: 1,
         };
-        insta::assert_snapshot!(answer("I'm never hungry any more", manner), @"");
+        insta::assert_snapshot!(answer("I'm never hungry any more", manner), @"I'm glad you brought that up. On your medicine a smaller appetite is the medicine at work, not a matter of willpower, either way. When you eat less, quality counts: protein first at each meal, then vegetables and fruit, and water through the day. A little strength work keeps your muscle. If you can hardly eat or drink, or feel unwell, tell whoever prescribes it for you. What would feel manageable for tomorrow?");
     }
 }

@@ -95,17 +95,15 @@ pub(super) fn answer(question: &str, facts: &Facts, history: &History) -> Option
     if asks_for_everything(&words) {
         return Some(everything(facts, history));
     }
-    if asks_for_name(&words) {
-        return Some(match &facts.name {
-            Some(name) => format!("Your name is {name}."),
-            None => "I don't know your name yet; you haven't told me.".to_owned(),
-        });
-    }
-    if asks_for_goal(&words) {
-        return Some(match &facts.goal {
-            Some(goal) => format!("You told me that your goal is {goal}."),
-            None => "I don't know your goal yet; you haven't told me.".to_owned(),
-        });
+    let known: Vec<String> = [
+        asks_for_name(&words).then(|| own_name(facts)),
+        asks_for_goal(&words).then(|| own_goal(facts)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !known.is_empty() {
+        return Some(known.join(" "));
     }
     if words.has_any(&[
         "what did you say",
@@ -218,6 +216,20 @@ fn asks_for_messages(words: &Words) -> bool {
 
 // === What is answered ===
 
+fn own_name(facts: &Facts) -> String {
+    match &facts.name {
+        Some(name) => format!("Your name is {name}."),
+        None => "I don't know your name yet; you haven't told me.".to_owned(),
+    }
+}
+
+fn own_goal(facts: &Facts) -> String {
+    match &facts.goal {
+        Some(goal) => format!("You told me that your goal is {goal}."),
+        None => "I don't know your goal yet; you haven't told me.".to_owned(),
+    }
+}
+
 fn everything(facts: &Facts, history: &History) -> String {
     let mut sentences = Vec::new();
     if let Some(name) = &facts.name {
@@ -254,7 +266,7 @@ fn quote(messages: &[&str]) -> String {
         .iter()
         .map(|message| format!("“{}”", shortened(message)))
         .collect();
-    format!("You told me: {}.", quotes.join(", then "))
+    format!("You told me: {}", quotes.join(", then "))
 }
 
 /// Answers "what is my …" when an earlier message says "my … is …".
@@ -296,17 +308,21 @@ fn shortened(text: &str) -> String {
 
 fn name_in(text: &str) -> Option<String> {
     let text = straightened(text);
+    // What is said last is what follows the cue with the least behind it.
     let surely = NAMES_SURELY
         .iter()
         .filter_map(|cue| last_after(&text, cue))
-        .find_map(|rest| first_word(rest).filter(|word| !is_question_word(word)));
+        .filter_map(|rest| Some((rest.len(), first_word(rest)?)))
+        .filter(|(_, word)| !is_question_word(word))
+        .min_by_key(|(left, _)| *left)
+        .map(|(_, word)| capitalised(word));
     let perhaps = || {
         NAMES_PERHAPS
             .iter()
             .filter_map(|cue| last_after(&text, cue))
             .find_map(lone_name)
     };
-    surely.map(capitalised).or_else(perhaps)
+    surely.or_else(perhaps)
 }
 
 /// A capitalised word that nothing follows which would make it an adjective.
@@ -342,14 +358,19 @@ fn goal_in(text: &str) -> Option<String> {
     surely.or_else(perhaps).map(|goal| to_the_user(&goal))
 }
 
-/// What follows the last `cue` in `text`, whatever its case, at the beginning of a word.
+/// What follows the last `cue` in `text`, whatever its case, unless the cue is part of a question.
 fn last_after<'a>(text: &'a str, cue: &str) -> Option<&'a str> {
     let lower = text.to_ascii_lowercase();
     let at = lower.rmatch_indices(cue).map(|(at, _)| at).find(|at| {
-        lower[..*at]
+        let before = &lower[..*at];
+        let begins_a_word = before
             .chars()
             .next_back()
-            .is_none_or(|before| !before.is_alphanumeric() && before != '\'')
+            .is_none_or(|before| !before.is_alphanumeric() && before != '\'');
+        let asks = ["did ", "do ", "what "]
+            .iter()
+            .any(|word| before.ends_with(word));
+        begins_a_word && !asks
     })?;
     text.get(at + cue.len()..).map(str::trim_start)
 }
@@ -514,12 +535,12 @@ mod tests {
 
     #[test]
     fn what_was_said_is_quoted() {
-        insta::assert_snapshot!(asked("What did I say before?").expect("an answer"), @"");
-        insta::assert_snapshot!(asked("Which word did I ask you to remember?").expect("an answer"), @"");
-        insta::assert_snapshot!(asked("What was my first message?").expect("an answer"), @"");
-        insta::assert_snapshot!(asked("What did you say?").expect("an answer"), @"");
-        insta::assert_snapshot!(asked("what is my favourite colour?").expect("an answer"), @"");
-        insta::assert_snapshot!(asked("What do you know about me?").expect("an answer"), @"");
+        insta::assert_snapshot!(asked("What did I say before?").expect("an answer"), @"You told me: “My name is Aoife and I want to lose 10 kg.”, then “Please remember the word pelican. My favourite colour is teal!”");
+        insta::assert_snapshot!(asked("Which word did I ask you to remember?").expect("an answer"), @"You told me: “My name is Aoife and I want to lose 10 kg.”, then “Please remember the word pelican. My favourite colour is teal!”");
+        insta::assert_snapshot!(asked("What was my first message?").expect("an answer"), @"You told me: “My name is Aoife and I want to lose 10 kg.”");
+        insta::assert_snapshot!(asked("What did you say?").expect("an answer"), @"I said: “I will.”");
+        insta::assert_snapshot!(asked("what is my favourite colour?").expect("an answer"), @"Your favourite colour is teal.");
+        insta::assert_snapshot!(asked("What do you know about me?").expect("an answer"), @"Your name is Aoife. Your goal is to lose 10 kg. You told me: “My name is Aoife and I want to lose 10 kg.”, then “Please remember the word pelican. My favourite colour is teal!”");
     }
 
     #[test]
@@ -528,10 +549,10 @@ mod tests {
             let facts = Facts::gather(std::iter::once(question));
             answer(question, &facts, &History::default()).expect("an answer")
         };
-        insta::assert_snapshot!(blank("What's my name?"), @"");
-        insta::assert_snapshot!(blank("What is my goal?"), @"");
-        insta::assert_snapshot!(blank("What did I tell you?"), @"");
-        insta::assert_snapshot!(blank("What do you know about me?"), @"");
+        insta::assert_snapshot!(blank("What's my name?"), @"I don't know your name yet; you haven't told me.");
+        insta::assert_snapshot!(blank("What is my goal?"), @"I don't know your goal yet; you haven't told me.");
+        insta::assert_snapshot!(blank("What did I tell you?"), @"You haven't told me anything before this; our conversation begins here.");
+        insta::assert_snapshot!(blank("What do you know about me?"), @"I don't know anything about you yet; our conversation begins here.");
     }
 
     #[test]

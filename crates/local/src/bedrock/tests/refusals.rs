@@ -1,0 +1,227 @@
+//! What is refused, and in which words.
+
+use super::*;
+
+/// A conversation of `messages`, with what `more` adds.
+fn conversation(messages: &[Value], more: &Value) -> String {
+    let mut body = more.clone();
+    body["messages"] = json!(messages);
+    body.to_string()
+}
+
+fn user(content: &[Value]) -> Value {
+    json!({ "role": "user", "content": content })
+}
+
+fn assistant(content: &[Value]) -> Value {
+    json!({ "role": "assistant", "content": content })
+}
+
+fn words() -> Value {
+    json!({ "text": "Hello" })
+}
+
+fn call(id: &str) -> Value {
+    json!({ "toolUse": { "toolUseId": id, "name": "log", "input": {} } })
+}
+
+fn result(id: &str) -> Value {
+    json!({ "toolResult": { "toolUseId": id, "content": [{ "text": "ok" }] } })
+}
+
+fn tools() -> Value {
+    json!({ "toolConfig": { "tools": [
+        { "toolSpec": { "name": "log", "inputSchema": { "json": { "type": "object" } } } },
+    ]}})
+}
+
+/// The sentences `bodies` are refused with, one a line.
+async fn refused(bodies: &[String]) -> String {
+    let service = Service::scripted().await;
+    let mut sentences = Vec::new();
+    for body in bodies {
+        let answer = service.post("converse", body.clone()).await;
+        assert_eq!(answer.status(), 400);
+        assert_eq!(answer.headers()["x-amzn-errortype"], "ValidationException");
+        assert!(answer.headers().contains_key("x-amzn-requestid"));
+        let body: Value = answer.json().await.expect("JSON");
+        sentences.push(body["message"].as_str().expect("a sentence").to_owned());
+    }
+    sentences.join("\n")
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_request() {
+    let bodies = [
+        "{\"messages\": [".to_owned(),
+        hello().replace("Hello", "\\ud83d alone"),
+        hello().replace("\"messages\"", "\"ignored\":\"\\udc00\",\"messages\""),
+        hello().replace("\"user\"", "\"system\""),
+        json!({ "messages": "Hello" }).to_string(),
+        json!({ "messages": [{ "content": [words()] }] }).to_string(),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @r#"
+    The request body is not valid JSON: EOF while parsing a list at line 1 column 14
+    The request body is not valid JSON: unexpected end of hex escape at line 1 column 41
+    The request body is not valid JSON: lone leading surrogate in hex escape at line 1 column 18
+    1 validation error detected: Value at 'messages.0.role' failed to satisfy constraint: unknown variant `system`, expected `user` or `assistant`
+    1 validation error detected: Value at 'messages' failed to satisfy constraint: invalid type: string "Hello", expected a sequence
+    1 validation error detected: Value at 'messages.0' failed to satisfy constraint: missing field `role`
+    "#);
+}
+
+#[tokio::test]
+async fn conversations_against_the_grammar() {
+    let nothing = json!({});
+    let bodies = [
+        conversation(&[], &nothing),
+        conversation(&[assistant(&[words()])], &nothing),
+        conversation(&[user(&[words()]), user(&[words()])], &nothing),
+        conversation(&[user(&[])], &nothing),
+        conversation(&[user(&[words(), json!({ "text": " \n" })])], &nothing),
+        conversation(&[user(&[words()])], &json!({ "system": [{ "text": "" }] })),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @"
+    A conversation must start with a user message. Try again with a conversation that starts with a user message.
+    A conversation must start with a user message. Try again with a conversation that starts with a user message.
+    A conversation must alternate between user and assistant roles. Make sure the conversation alternates between user and assistant roles and try again.
+    The content field in the Message object at messages.0 is empty. Add a ContentBlock object to the content field and try again.
+    The text field in the ContentBlock object at messages.0.content.1 is blank. Add text to the text field, and try again.
+    The text field in the SystemContentBlock object at system.0 is blank. Add text to the text field, and try again.
+    ");
+}
+
+#[tokio::test]
+async fn members_out_of_their_bounds() {
+    let with = |more: Value| conversation(&[user(&[words()])], &more);
+    let bodies = [
+        with(json!({ "inferenceConfig": { "maxTokens": 0 } })),
+        with(json!({ "inferenceConfig": { "maxTokens": 9000 } })),
+        with(json!({ "inferenceConfig": { "temperature": 1.5 } })),
+        with(json!({ "inferenceConfig": { "topP": -0.1 } })),
+        with(json!({ "inferenceConfig": { "stopSequences": [""] } })),
+        with(json!({ "toolConfig": { "tools": [] } })),
+        with(json!({ "guardrailConfig": { "guardrailIdentifier": "g" } })),
+        conversation(
+            &[user(&[json!({ "text": "word ".repeat(200_001) })])],
+            &json!({}),
+        ),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @"
+    1 validation error detected: Value '0' at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value greater than or equal to 1
+    The maximum tokens you requested exceeds the model limit of 8192. Try again with a maximum tokens value that is lower than 8192.
+    1 validation error detected: Value '1.5' at 'inferenceConfig.temperature' failed to satisfy constraint: Member must have value less than or equal to 1
+    1 validation error detected: Value '-0.1' at 'inferenceConfig.topP' failed to satisfy constraint: Member must have value greater than or equal to 0
+    1 validation error detected: Value '' at 'inferenceConfig.stopSequences' failed to satisfy constraint: Member must have length greater than or equal to 1
+    1 validation error detected: Value '[]' at 'toolConfig.tools' failed to satisfy constraint: Member must have length greater than or equal to 1
+    The guardrail identifier or version provided in the request does not exist.
+    Input is too long for requested model.
+    ");
+}
+
+#[tokio::test]
+async fn tool_rounds_that_are_not_whole() {
+    let asked = || user(&[words()]);
+    let bodies = [
+        conversation(
+            &[asked(), assistant(&[call("a")]), user(&[result("a")])],
+            &json!({}),
+        ),
+        conversation(
+            &[
+                asked(),
+                assistant(&[call("a"), call("b")]),
+                user(&[result("a")]),
+            ],
+            &tools(),
+        ),
+        conversation(&[asked(), assistant(&[call("a")]), asked()], &tools()),
+        conversation(&[asked(), assistant(&[call("a")])], &tools()),
+        conversation(&[user(&[result("a")])], &tools()),
+        conversation(&[asked(), assistant(&[call("a"), call("a")])], &tools()),
+        conversation(&[user(&[call("a")])], &tools()),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @"
+    The toolConfig field must be defined when using toolUse and toolResult content blocks.
+    Expected toolResult blocks at messages.2.content for the following Ids: b
+    Expected toolResult blocks at messages.2.content for the following Ids: a
+    Expected toolResult blocks at messages.2.content for the following Ids: a
+    The number of toolResult blocks at messages.0.content exceeds the number of toolUse blocks of previous turn.
+    The toolUse blocks at messages.1.content contain duplicate Ids: a
+    The toolUse block at messages.0.content.0 is in a message with the user role. Move it to a message with the assistant role and try again.
+    ");
+}
+
+#[tokio::test]
+async fn a_conversation_with_whole_tool_rounds_is_taken() {
+    let rounds = [
+        user(&[json!({ "text": "log it twice" })]),
+        assistant(&[words(), call("a"), call("b")]),
+        user(&[result("b"), result("a")]),
+        assistant(&[call("c")]),
+        user(&[result("c"), json!({ "text": "and?" })]),
+    ];
+    let answer = Service::scripted()
+        .await
+        .post("converse", conversation(&rounds, &tools()))
+        .await;
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_an_invalid_identifier() {
+    let service = Service::scripted().await;
+    for operation in ["converse", "converse-stream", "count-tokens"] {
+        let answer = service
+            .post_to(
+                "eu.anthropic.claude-3.5-sonnet-20240620-v1:0",
+                operation,
+                hello(),
+            )
+            .await;
+        assert_eq!(answer.status(), 400, "{operation}");
+        let body = answer.text().await.expect("a body");
+        assert_eq!(
+            body, r#"{"message":"The provided model identifier is invalid."}"#,
+            "{operation}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_engines_failure_has_its_exception_in_both_forms() {
+    let throttled = || EngineError::Throttled("Slow down.".into());
+    let early = Service::with_engine(Canned(vec![Err(throttled())])).await;
+    for operation in ["converse", "converse-stream"] {
+        let answer = early.post(operation, hello()).await;
+        assert_eq!(answer.status(), 429, "{operation}");
+        assert_eq!(
+            answer.headers()["x-amzn-errortype"],
+            "ThrottlingException",
+            "{operation}"
+        );
+    }
+
+    let pieces = vec![Ok(Piece::Text("Good".into())), Err(throttled())];
+    let late = Service::with_engine(Canned(pieces))
+        .await
+        .post("converse-stream", hello())
+        .await;
+    insta::assert_snapshot!(frames(&late.bytes().await.expect("a body")), @r#"
+    messageStart application/json event {"role":"assistant"}
+    contentBlockDelta application/json event {"contentBlockIndex":0,"delta":{"text":"Good"}}
+    throttlingException application/json exception {"message":"Slow down."}
+    "#);
+
+    let unended = Service::with_engine(Canned(vec![Ok(Piece::Text("Good".into()))])).await;
+    let body = unended
+        .post("converse-stream", hello())
+        .await
+        .bytes()
+        .await
+        .expect("a body");
+    assert!(
+        frames(&body)
+            .ends_with(r#"{"message":"The model ended its answer without a stop reason."}"#)
+    );
+}
