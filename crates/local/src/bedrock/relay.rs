@@ -57,9 +57,15 @@ pub enum RelayError {
         "no AWS region to relay to: set AWS_REGION, or region in the profile (for Vitracka, eu-west-1)"
     )]
     NoRegion,
-    /// There is nothing that provides credentials.
-    #[error("no AWS credentials to sign with: run `aws login`, or set AWS_PROFILE")]
-    NoCredentials,
+    /// There are no credentials, or they can't be had now.
+    #[error(
+        "no AWS credentials to sign with: {reason}; run `aws sso login`, or set AWS_PROFILE or \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    NoCredentials {
+        /// What AWS's credential chain says.
+        reason: String,
+    },
     /// The address is none.
     #[error("`{address}` is not the address of a service: give one like https://host")]
     Address {
@@ -86,9 +92,19 @@ impl Relay {
             .load()
             .await;
         let region = config.region().ok_or(RelayError::NoRegion)?.to_string();
-        let credentials = config
-            .credentials_provider()
-            .ok_or(RelayError::NoCredentials)?;
+        let credentials =
+            config
+                .credentials_provider()
+                .ok_or_else(|| RelayError::NoCredentials {
+                    reason: "no provider is configured".to_owned(),
+                })?;
+        // Asked for once now, so that it fails at the start and not in the middle of a conversation.
+        credentials
+            .provide_credentials()
+            .await
+            .map_err(|error| RelayError::NoCredentials {
+                reason: http_client::causes_of(&error),
+            })?;
         let base = format!("https://bedrock-runtime.{region}.amazonaws.com");
         Self::new(&base, region, credentials)
     }
@@ -142,9 +158,9 @@ impl Relay {
         let identity: Identity = credentials
             .map_err(|error| {
                 unsigned(format!(
-                    "No AWS credentials to relay this call with: {}. Run `aws login`, or set \
+                    "No AWS credentials to relay this call with: {}. Run `aws sso login`, or set \
                      AWS_PROFILE, where the local AWS runs.",
-                    aws_smithy_types::error::display::DisplayErrorContext(error)
+                    http_client::causes_of(&error)
                 ))
             })?
             .into();
@@ -245,7 +261,7 @@ fn unreachable(error: &reqwest::Error) -> AwsError {
         "ServiceUnavailableException",
         format!(
             "Bedrock cannot be reached: {}.",
-            aws_smithy_types::error::display::DisplayErrorContext(error)
+            http_client::causes_of(error)
         ),
     )
 }

@@ -1,5 +1,6 @@
 //! The HTTP client for calls that leave this process: to a model server, or to the real Bedrock.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::{Client, Url};
@@ -18,6 +19,25 @@ pub(crate) fn client_for(base: &Url) -> Result<Client, reqwest::Error> {
         builder
     };
     builder.build()
+}
+
+/// An error and what caused it, in one line; the first sentence of each, without what repeats.
+pub(crate) fn causes_of(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut sentences: Vec<String> = Vec::new();
+    for cause in causes {
+        let text = cause.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let sentence = line
+            .split(". ")
+            .next()
+            .unwrap_or(line)
+            .trim_end_matches('.');
+        if !sentences.iter().any(|known| known.contains(sentence)) {
+            sentences.push(sentence.to_owned());
+        }
+    }
+    sentences.join(": ")
 }
 
 fn is_local(url: &Url) -> bool {

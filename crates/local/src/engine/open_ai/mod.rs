@@ -7,7 +7,6 @@ mod request;
 mod server_sent_events;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error as _;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -221,13 +220,10 @@ impl Peer {
             None => request,
         };
         let answer = request.send().await.map_err(|error| {
-            let cause = error
-                .source()
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
             EngineError::Unavailable(format!(
-                "No model server answers at {}{cause}. Start it, or give its address.",
-                self.base
+                "No model server answers at {}: {}. Start it, or give its address.",
+                self.base,
+                http_client::causes_of(&error)
             ))
         })?;
         let status = answer.status();
