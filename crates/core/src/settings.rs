@@ -3,6 +3,7 @@
 //! A process that would refuse its first user refuses to start instead, in a sentence that names the
 //! variable, its value and the remedy. Nothing here touches the network or the disk.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -213,6 +214,16 @@ impl MemorySettings {
                 Some(path) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
                 _ => Err(SettingsError::invalid("SESSION_MEMORY", &value, "must be `file:PATH` or `process`")),
             },
+        }
+    }
+}
+
+impl fmt::Display for MemorySettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AgentCore { memory_id } => write!(formatter, "AgentCore Memory {memory_id}"),
+            Self::File(path) => write!(formatter, "file {}", path.display()),
+            Self::Process => formatter.write_str("this process"),
         }
     }
 }

@@ -25,12 +25,7 @@ impl AwsError {
     ///
     /// `message` is read by a developer: it says what was wrong, where, and what to do.
     pub fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            name,
-            message: message.into(),
-            retry_after_seconds: None,
-        }
+        Self { status, name, message: message.into(), retry_after_seconds: None }
     }
 
     /// 400: a member of the request is missing, malformed or out of its bounds.

@@ -38,7 +38,7 @@ mod logs;
 mod payload;
 pub mod server;
 
-pub use server::{ServeError, Server, serve};
+pub use server::{ServeError, Server, asked_to_end, serve};
 
 /// What an agent's file needs.
 pub mod prelude {

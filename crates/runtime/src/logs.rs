@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::Write as _;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -62,33 +63,50 @@ where
                 }
             }
         }
-        let line = line_of(event, line, Timestamp::now());
-        // A log that cannot be written must not stop a turn.
-        let _ = writeln!(std::io::stderr().lock(), "{}", Value::Object(line));
+        let line = Line::of(event, line, Timestamp::now());
+        if let Ok(line) = serde_json::to_string(&line) {
+            // A log that cannot be written must not stop a turn.
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
     }
 }
 
-fn line_of(event: &Event<'_>, context: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
-    let metadata = event.metadata();
-    let mut fields = Fields::default();
-    event.record(&mut fields);
-    let mut fields = fields.0;
-    let message = fields.remove("message").unwrap_or_default();
-    let mut line = Map::new();
-    line.insert("timestamp".into(), format!("{now:.3}").into());
-    line.insert("level".into(), metadata.level().as_str().into());
-    line.insert("message".into(), message);
-    line.insert("logger".into(), metadata.target().into());
-    line.extend(context);
-    if let Some(error) = fields.remove("error") {
-        line.insert("errorMessage".into(), error);
+/// A line, in the order a person reads it.
+#[derive(Serialize)]
+struct Line {
+    timestamp: String,
+    level: &'static str,
+    message: Value,
+    logger: String,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+// === impl Line ===
+
+impl Line {
+    fn of(event: &Event<'_>, mut context: Map<String, Value>, now: Timestamp) -> Self {
+        let metadata = event.metadata();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut fields = fields.0;
+        let message = fields.remove("message").unwrap_or_default();
+        if let Some(error) = fields.remove("error") {
+            fields.insert("errorMessage".into(), error);
+        }
+        if *metadata.level() == Level::ERROR && !fields.contains_key("location") {
+            let (file, number) = (metadata.file().unwrap_or("?"), metadata.line().unwrap_or(0));
+            fields.insert("location".into(), format!("{file}:{number}").into());
+        }
+        context.append(&mut fields);
+        Self {
+            timestamp: format!("{now:.3}"),
+            level: metadata.level().as_str(),
+            message,
+            logger: metadata.target().to_owned(),
+            fields: context,
+        }
     }
-    if *metadata.level() == Level::ERROR && !fields.contains_key("location") {
-        let (file, number) = (metadata.file().unwrap_or("?"), metadata.line().unwrap_or(0));
-        line.insert("location".into(), format!("{file}:{number}").into());
-    }
-    line.extend(fields);
-    line
 }
 
 /// Collects fields under camel-case names.

@@ -132,7 +132,7 @@ impl<A: Agent> Server<A> {
             agent = A::NAME,
             model = %settings.model.model_id,
             region = %settings.model.region,
-            memory = ?settings.memory,
+            memory = %settings.memory,
             "agent configured"
         );
         let mut server = Self::assemble(agent, model, memory, Some(settings.model), settings.history_tokens);
@@ -279,7 +279,8 @@ fn serve_http<A: Agent>(http: Http<A>, listener: std::net::TcpListener, end: Can
     }
 }
 
-async fn asked_to_end() {
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         let _ = tokio::signal::ctrl_c().await;

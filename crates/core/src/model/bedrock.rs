@@ -137,7 +137,11 @@ impl Reading {
     async fn next(mut self) -> Option<(Result<ModelEvent, ModelError>, Self)> {
         while !self.over {
             match self.receive().await {
-                Ok(Some(event)) => if let Some(event) = event_from(event) { return Some((Ok(event), self)) },
+                Ok(Some(event)) => {
+                    if let Some(event) = event_from(event) {
+                        return Some((Ok(event), self));
+                    }
+                }
                 Ok(None) => return None,
                 Err(error) => {
                     self.over = true;

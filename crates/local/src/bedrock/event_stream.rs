@@ -8,8 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 /// The content type of a stream of frames.
-pub(super) const CONTENT_TYPE: HttpHeaderValue =
-    HttpHeaderValue::from_static("application/vnd.amazon.eventstream");
+pub(super) const CONTENT_TYPE: HttpHeaderValue = HttpHeaderValue::from_static("application/vnd.amazon.eventstream");
 
 /// Length of the checksum that ends every frame.
 const CHECKSUM_LENGTH: usize = 4;
@@ -37,10 +36,7 @@ pub(super) enum Event {
 
 impl Event {
     pub(super) fn exception(kind: &'static str, message: &str) -> Self {
-        Self::Exception {
-            kind,
-            payload: serde_json::json!({ "message": message }),
-        }
+        Self::Exception { kind, payload: serde_json::json!({ "message": message }) }
     }
 
     /// The event as bytes on the wire.

@@ -149,15 +149,9 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let wrong = |reason: String| FaultSyntaxError {
-            text: text.to_owned(),
-            reason,
-        };
-        let number = |digits: &str| {
-            digits
-                .parse()
-                .map_err(|error: ParseIntError| wrong(format!("`{digits}`: {error}")))
-        };
+        let wrong = |reason: String| FaultSyntaxError { text: text.to_owned(), reason };
+        let number =
+            |digits: &str| digits.parse().map_err(|error: ParseIntError| wrong(format!("`{digits}`: {error}")));
         if let Some((name, digits)) = text.split_once('@') {
             let after = number(digits)?;
             return match name {
@@ -220,10 +214,7 @@ impl Faults {
     ///
     /// Nothing is armed when any part of `text` is wrong.
     pub fn arm(&self, text: &str) -> Result<(), FaultSyntaxError> {
-        let armed = text
-            .split(',')
-            .map(str::parse)
-            .collect::<Result<Vec<Armed>, _>>()?;
+        let armed = text.split(',').map(str::parse).collect::<Result<Vec<Armed>, _>>()?;
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         for item in armed {
             match item {
@@ -266,10 +257,7 @@ impl FromStr for Armed {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         let Some((fault, calls)) = text.split_once('*') else {
-            return Ok(Self::Next {
-                fault: text.parse()?,
-                calls: 1,
-            });
+            return Ok(Self::Next { fault: text.parse()?, calls: 1 });
         };
         let fault = fault.parse()?;
         if calls.is_empty() {
@@ -340,14 +328,8 @@ mod tests {
     #[test]
     fn a_plan_serves_what_is_armed_in_order_and_then_what_is_for_every_call() {
         let faults: Faults = "throttle*2, cut@1, slow=5*".parse().expect("a plan");
-        let served: Vec<String> = std::iter::from_fn(|| faults.take())
-            .take(5)
-            .map(|fault| fault.to_string())
-            .collect();
-        assert_eq!(
-            served,
-            ["throttle", "throttle", "cut@1", "slow=5", "slow=5"]
-        );
+        let served: Vec<String> = std::iter::from_fn(|| faults.take()).take(5).map(|fault| fault.to_string()).collect();
+        assert_eq!(served, ["throttle", "throttle", "cut@1", "slow=5", "slow=5"]);
 
         faults.clear();
         assert_eq!(faults.take(), None);
@@ -356,9 +338,7 @@ mod tests {
     #[test]
     fn a_plan_with_a_mistake_arms_nothing() {
         let faults = Faults::default();
-        faults
-            .arm("throttle, typhoon")
-            .expect_err("a mistake in it");
+        faults.arm("throttle, typhoon").expect_err("a mistake in it");
         assert_eq!(faults.take(), None);
     }
 

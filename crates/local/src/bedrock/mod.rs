@@ -85,10 +85,7 @@ enum Form {
 /// An answer that can be begun.
 enum Reply {
     Done(Response),
-    Stream {
-        pieces: Pieces,
-        fault: Option<Fault>,
-    },
+    Stream { pieces: Pieces, fault: Option<Fault> },
     Relayed(reqwest::Response),
 }
 
@@ -130,8 +127,7 @@ async fn count_tokens(State(bedrock): State<Bedrock>, call: Call) -> Result<Resp
 
 async fn with_request_id(mut response: Response) -> Response {
     response.headers_mut().entry(REQUEST_ID).or_insert_with(|| {
-        HeaderValue::from_str(&Uuid::new_v4().to_string())
-            .expect("a UUID is made of hexadecimal digits and hyphens")
+        HeaderValue::from_str(&Uuid::new_v4().to_string()).expect("a UUID is made of hexadecimal digits and hyphens")
     });
     response
 }
@@ -141,11 +137,7 @@ async fn with_request_id(mut response: Response) -> Response {
 impl Bedrock {
     /// A service that answers from `brain`.
     pub fn new(brain: Brain) -> Self {
-        Self {
-            brain,
-            faults: Faults::default(),
-            watch: None,
-        }
+        Self { brain, faults: Faults::default(), watch: None }
     }
 
     /// Takes faults for calls that ask for none themselves from `faults`.
@@ -163,16 +155,10 @@ impl Bedrock {
     }
 
     async fn serve(&self, call: Call, form: Form) -> Response {
-        let mut record = CallRecord::begin(
-            self.watch.clone(),
-            call.headers.clone(),
-            call.model_id.clone(),
-        );
+        let mut record = CallRecord::begin(self.watch.clone(), call.headers.clone(), call.model_id.clone());
         match self.reply(call, form, &mut record).await {
             Ok(Reply::Done(response)) => response,
-            Ok(Reply::Stream { pieces, fault }) => {
-                AnswerStream::new(pieces, fault, record).into_response()
-            }
+            Ok(Reply::Stream { pieces, fault }) => AnswerStream::new(pieces, fault, record).into_response(),
             Ok(Reply::Relayed(answer)) => relay::into_response(answer, Some(record)),
             Err(error) => {
                 record.failed(error.name());
@@ -181,12 +167,7 @@ impl Bedrock {
         }
     }
 
-    async fn reply(
-        &self,
-        call: Call,
-        form: Form,
-        record: &mut CallRecord,
-    ) -> Result<Reply, AwsError> {
+    async fn reply(&self, call: Call, form: Form, record: &mut CallRecord) -> Result<Reply, AwsError> {
         let fault = self.fault_for(&call)?;
         if let Some(refusal) = fault.and_then(Fault::refusal) {
             return Err(refusal);
@@ -202,13 +183,8 @@ impl Bedrock {
         let model = ModelId::parse(&call.model_id)?;
         let conversation = validation::conversation(&call.body, &model)?;
         match form {
-            Form::Whole => whole(engine.as_ref(), conversation, fault, record)
-                .await
-                .map(Reply::Done),
-            Form::Stream => Ok(Reply::Stream {
-                pieces: begun(engine.answer(conversation)).await?,
-                fault,
-            }),
+            Form::Whole => whole(engine.as_ref(), conversation, fault, record).await.map(Reply::Done),
+            Form::Stream => Ok(Reply::Stream { pieces: begun(engine.answer(conversation)).await?, fault }),
         }
     }
 
@@ -217,10 +193,7 @@ impl Bedrock {
         if let Some(fault) = call.asked_fault()? {
             return Ok(Some(fault));
         }
-        let watched = self
-            .watch
-            .as_ref()
-            .and_then(|watch| watch.fault(&call.headers));
+        let watched = self.watch.as_ref().and_then(|watch| watch.fault(&call.headers));
         Ok(watched.or_else(|| self.faults.take()))
     }
 }
@@ -243,33 +216,22 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     type Rejection = AwsError;
 
     async fn from_request(mut request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        let Path(model_id) = request
-            .extract_parts::<Path<String>>()
-            .await
-            .map_err(|error| AwsError::validation(error.body_text()))?;
+        let Path(model_id) =
+            request.extract_parts::<Path<String>>().await.map_err(|error| AwsError::validation(error.body_text()))?;
         let headers = request.headers().clone();
         let uri = request.uri().clone();
         let body = request
             .extract::<Bytes, _>()
             .await
-            .map_err(|error: BytesRejection| {
-                AwsError::new(error.status(), "ValidationException", error.body_text())
-            })?;
-        Ok(Self {
-            model_id,
-            headers,
-            uri,
-            body,
-        })
+            .map_err(|error: BytesRejection| AwsError::new(error.status(), "ValidationException", error.body_text()))?;
+        Ok(Self { model_id, headers, uri, body })
     }
 }
 
 /// Waits for the first piece, so that an early failure is the call's and not the stream's.
 async fn begun(mut pieces: Pieces) -> Result<Pieces, AwsError> {
     match pieces.next().await {
-        Some(Ok(first)) => Ok(Box::pin(
-            futures::stream::once(async { Ok(first) }).chain(pieces),
-        )),
+        Some(Ok(first)) => Ok(Box::pin(futures::stream::once(async { Ok(first) }).chain(pieces))),
         Some(Err(error)) => Err(error.into()),
         None => Err(EngineError::Failed("The model gave no answer.".into()).into()),
     }
@@ -371,10 +333,7 @@ impl From<EngineError> for AwsError {
             EngineError::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
             EngineError::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
             EngineError::TimedOut(_) => (StatusCode::REQUEST_TIMEOUT, "ModelTimeoutException"),
-            EngineError::Unavailable(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "ServiceUnavailableException",
-            ),
+            EngineError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
             EngineError::Failed(_) => (StatusCode::FAILED_DEPENDENCY, "ModelErrorException"),
         };
         Self::new(status, name, message)

@@ -85,10 +85,7 @@ impl ModelId {
         let claude = self.claude.as_deref()?;
         if claude.starts_with("claude-3-5-") {
             Some(8_192)
-        } else if ["claude-3-haiku", "claude-3-sonnet", "claude-3-opus"]
-            .iter()
-            .any(|model| claude.starts_with(model))
-        {
+        } else if ["claude-3-haiku", "claude-3-sonnet", "claude-3-opus"].iter().any(|model| claude.starts_with(model)) {
             Some(4_096)
         } else {
             None
@@ -110,16 +107,11 @@ fn resource_of(arn: &str) -> Option<Resource<'_>> {
     if !partition.starts_with("aws") || service != "bedrock" {
         return None;
     }
-    if let Some(id) = resource
-        .strip_prefix("foundation-model/")
-        .or_else(|| resource.strip_prefix("inference-profile/"))
+    if let Some(id) = resource.strip_prefix("foundation-model/").or_else(|| resource.strip_prefix("inference-profile/"))
     {
         return Some(Resource::Catalogue(id));
     }
-    OWN_MODELS
-        .iter()
-        .any(|kind| resource.strip_prefix(kind).is_some_and(|id| !id.is_empty()))
-        .then_some(Resource::Own)
+    OWN_MODELS.iter().any(|kind| resource.strip_prefix(kind).is_some_and(|id| !id.is_empty())).then_some(Resource::Own)
 }
 
 fn split_geography(id: &str) -> (Option<&str>, &str) {
@@ -131,9 +123,7 @@ fn split_geography(id: &str) -> (Option<&str>, &str) {
 
 fn is_name(name: &str) -> bool {
     !name.is_empty()
-        && name.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte)
-        })
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte))
 }
 
 /// Checks a Claude name: words and one- or two-digit numbers, a date, a version.
@@ -164,9 +154,7 @@ fn check_claude(name: &str, geography: Option<&str>, id: &str) -> Result<(), Aws
 fn is_claude_segment(segment: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(version) = segment.strip_prefix('v') {
-        return version
-            .split(':')
-            .all(|part| digits(part.trim_end_matches('k')));
+        return version.split(':').all(|part| digits(part.trim_end_matches('k')));
     }
     let word = !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_lowercase());
     word || (digits(segment) && matches!(segment.len(), 1 | 2 | 8))
@@ -174,10 +162,8 @@ fn is_claude_segment(segment: &str) -> bool {
 
 /// Models from Claude 3.7 on are reached through inference profiles only.
 fn needs_profile(segments: &str) -> bool {
-    let mut numbers = segments
-        .split('-')
-        .filter(|segment| segment.len() <= 2)
-        .filter_map(|segment| segment.parse::<u32>().ok());
+    let mut numbers =
+        segments.split('-').filter(|segment| segment.len() <= 2).filter_map(|segment| segment.parse::<u32>().ok());
     let major = numbers.next().unwrap_or(0);
     let minor = numbers.next().unwrap_or(0);
     (major, minor) >= (3, 7)
@@ -231,11 +217,7 @@ mod tests {
             "arn:aws:s3:::bucket/anthropic.claude-3-haiku-20240307-v1:0",
             "",
         ] {
-            assert_eq!(
-                verdict(id),
-                "ValidationException: The provided model identifier is invalid.",
-                "{id}"
-            );
+            assert_eq!(verdict(id), "ValidationException: The provided model identifier is invalid.", "{id}");
         }
     }
 
@@ -248,10 +230,7 @@ mod tests {
     #[test]
     fn older_models_bound_the_answer() {
         let limit = |id: &str| ModelId::parse(id).expect("a known model").output_limit();
-        assert_eq!(
-            limit("eu.anthropic.claude-3-5-sonnet-20240620-v1:0"),
-            Some(8_192)
-        );
+        assert_eq!(limit("eu.anthropic.claude-3-5-sonnet-20240620-v1:0"), Some(8_192));
         assert_eq!(limit("anthropic.claude-3-haiku-20240307-v1:0"), Some(4_096));
         assert_eq!(limit("eu.anthropic.claude-sonnet-4-6"), None);
     }

@@ -53,9 +53,7 @@ pub struct Relay {
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// No region is configured.
-    #[error(
-        "no AWS region to relay to: set AWS_REGION, or region in the profile (for Vitracka, eu-west-1)"
-    )]
+    #[error("no AWS region to relay to: set AWS_REGION, or region in the profile (for Vitracka, eu-west-1)")]
     NoRegion,
     /// There are no credentials, or they can't be had now.
     #[error(
@@ -87,47 +85,27 @@ impl Relay {
                 aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
             ))
             .build_https();
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .http_client(https)
-            .load()
-            .await;
+        let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
         let region = config.region().ok_or(RelayError::NoRegion)?.to_string();
-        let credentials =
-            config
-                .credentials_provider()
-                .ok_or_else(|| RelayError::NoCredentials {
-                    reason: "no provider is configured".to_owned(),
-                })?;
+        let credentials = config
+            .credentials_provider()
+            .ok_or_else(|| RelayError::NoCredentials { reason: "no provider is configured".to_owned() })?;
         // Asked for once now, so that it fails at the start and not in the middle of a conversation.
         credentials
             .provide_credentials()
             .await
-            .map_err(|error| RelayError::NoCredentials {
-                reason: http_client::causes_of(&error),
-            })?;
+            .map_err(|error| RelayError::NoCredentials { reason: http_client::causes_of(&error) })?;
         let base = format!("https://bedrock-runtime.{region}.amazonaws.com");
         Self::new(&base, region, credentials)
     }
 
     /// A relay to the service at `base`, signing for `region` with `credentials`.
-    pub fn new(
-        base: &str,
-        region: String,
-        credentials: SharedCredentialsProvider,
-    ) -> Result<Self, RelayError> {
-        let base =
-            Url::parse(base)
-                .ok()
-                .filter(Url::has_host)
-                .ok_or_else(|| RelayError::Address {
-                    address: base.to_owned(),
-                })?;
-        Ok(Self {
-            client: http_client::client_for(&base)?,
-            base,
-            region,
-            credentials,
-        })
+    pub fn new(base: &str, region: String, credentials: SharedCredentialsProvider) -> Result<Self, RelayError> {
+        let base = Url::parse(base)
+            .ok()
+            .filter(Url::has_host)
+            .ok_or_else(|| RelayError::Address { address: base.to_owned() })?;
+        Ok(Self { client: http_client::client_for(&base)?, base, region, credentials })
     }
 
     /// Sends a call on and waits for the head of its answer.
@@ -147,10 +125,7 @@ impl Relay {
         *request.headers_mut() = forwarded(headers);
         self.sign(&mut request).await?;
         let request = reqwest::Request::try_from(request).map_err(|error| unreachable(&error))?;
-        self.client
-            .execute(request)
-            .await
-            .map_err(|error| unreachable(&error))
+        self.client.execute(request).await.map_err(|error| unreachable(&error))
     }
 
     async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<(), AwsError> {
@@ -179,16 +154,10 @@ impl Relay {
             .and_then(|value| value.to_str().ok())
             .map(|value| ("content-type", value));
         let uri = request.uri().to_string();
-        let signable = SignableRequest::new(
-            "POST",
-            uri,
-            content_type.into_iter(),
-            SignableBody::Bytes(request.body()),
-        )
-        .map_err(|error| unsigned(error.to_string()))?;
-        let (instructions, _signature) = sign(signable, &parameters)
-            .map_err(|error| unsigned(error.to_string()))?
-            .into_parts();
+        let signable = SignableRequest::new("POST", uri, content_type.into_iter(), SignableBody::Bytes(request.body()))
+            .map_err(|error| unsigned(error.to_string()))?;
+        let (instructions, _signature) =
+            sign(signable, &parameters).map_err(|error| unsigned(error.to_string()))?.into_parts();
         instructions.apply_to_request_http1x(request);
         Ok(())
     }
@@ -241,14 +210,8 @@ fn error_name(headers: &HeaderMap) -> &'static str {
         "ModelNotReadyException",
         "ModelErrorException",
     ];
-    let given = headers
-        .get("x-amzn-errortype")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    NAMES
-        .into_iter()
-        .find(|name| given.starts_with(name))
-        .unwrap_or("UnknownError")
+    let given = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    NAMES.into_iter().find(|name| given.starts_with(name)).unwrap_or("UnknownError")
 }
 
 fn unsigned(message: String) -> AwsError {
@@ -259,9 +222,6 @@ fn unreachable(error: &reqwest::Error) -> AwsError {
     AwsError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "ServiceUnavailableException",
-        format!(
-            "Bedrock cannot be reached: {}.",
-            http_client::causes_of(error)
-        ),
+        format!("Bedrock cannot be reached: {}.", http_client::causes_of(error)),
     )
 }

@@ -43,15 +43,7 @@ enum Trouble {
 
 impl AnswerStream {
     pub(super) fn new(pieces: Pieces, fault: Option<Fault>, record: CallRecord) -> Self {
-        Self {
-            pieces,
-            writer: EventWriter::default(),
-            fault,
-            record,
-            due: VecDeque::new(),
-            sent: 0,
-            ended: false,
-        }
+        Self { pieces, writer: EventWriter::default(), fault, record, due: VecDeque::new(), sent: 0, ended: false }
     }
 
     /// The answer to the caller, its body still to be produced.
@@ -104,9 +96,7 @@ impl AnswerStream {
             match self.pieces.next().await {
                 Some(Ok(piece)) => self.take(piece),
                 Some(Err(error)) => self.fail(&error),
-                None => self.fail(&EngineError::Failed(
-                    "The model ended its answer without a stop reason.".into(),
-                )),
+                None => self.fail(&EngineError::Failed("The model ended its answer without a stop reason.".into())),
             }
         }
         self.due.pop_front()
@@ -143,31 +133,21 @@ impl AnswerStream {
             Some(Fault::Cut { after }) if self.sent == after => Trouble::Cut,
             Some(Fault::Silence { after }) if self.sent == after => Trouble::Silence,
             Some(Fault::Corrupt { event }) if self.sent + 1 == event => Trouble::Corrupt,
-            Some(Fault::StreamError { after }) if self.sent == after => {
-                Trouble::Exception(Event::exception(
-                    "modelStreamErrorException",
-                    "The model stream broke off with an error. Try your request again.",
-                ))
-            }
-            Some(Fault::ThrottleStream { after }) if self.sent == after => {
-                Trouble::Exception(Event::exception(
-                    "throttlingException",
-                    "Too many tokens, please wait before trying again.",
-                ))
-            }
+            Some(Fault::StreamError { after }) if self.sent == after => Trouble::Exception(Event::exception(
+                "modelStreamErrorException",
+                "The model stream broke off with an error. Try your request again.",
+            )),
+            Some(Fault::ThrottleStream { after }) if self.sent == after => Trouble::Exception(Event::exception(
+                "throttlingException",
+                "Too many tokens, please wait before trying again.",
+            )),
             _ => Trouble::None,
         }
     }
 
     fn pause_before(&self, event: &Event) -> Option<Duration> {
         match (self.fault, event) {
-            (
-                Some(Fault::Slow { pause }),
-                Event::Regular {
-                    kind: "contentBlockDelta",
-                    ..
-                },
-            ) => Some(pause),
+            (Some(Fault::Slow { pause }), Event::Regular { kind: "contentBlockDelta", .. }) => Some(pause),
             _ => None,
         }
     }

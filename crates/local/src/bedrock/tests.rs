@@ -15,9 +15,7 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockruntime::config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::config::{Credentials, Region};
-use aws_sdk_bedrockruntime::types::{
-    ContentBlock, ConversationRole, ConverseStreamOutput, Message,
-};
+use aws_sdk_bedrockruntime::types::{ContentBlock, ConversationRole, ConverseStreamOutput, Message};
 use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
 use axum::http::HeaderMap;
 use bytes::{Bytes, BytesMut};
@@ -60,14 +58,10 @@ struct Service {
 
 impl Service {
     async fn start(bedrock: Bedrock) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, router(bedrock)).await });
-        Self {
-            base: format!("http://{address}"),
-        }
+        Self { base: format!("http://{address}") }
     }
 
     async fn scripted() -> Self {
@@ -88,12 +82,7 @@ impl Service {
         self.post_to(MODEL, operation, body).await
     }
 
-    async fn post_to(
-        &self,
-        model: &str,
-        operation: &str,
-        body: impl Into<reqwest::Body>,
-    ) -> reqwest::Response {
+    async fn post_to(&self, model: &str, operation: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
         let model = model.replace(':', "%3A").replace('/', "%2F");
         http_client()
             .post(format!("{}/model/{model}/{operation}", self.base))
@@ -120,8 +109,7 @@ impl Service {
 }
 
 fn http_client() -> reqwest::Client {
-    crate::engine::http_client::client_for(&"http://127.0.0.1".parse().expect("an address"))
-        .expect("a client")
+    crate::engine::http_client::client_for(&"http://127.0.0.1".parse().expect("an address")).expect("a client")
 }
 
 fn hello() -> String {
@@ -145,14 +133,7 @@ fn frames(bytes: &[u8]) -> String {
         let headers: Vec<String> = frame
             .headers()
             .iter()
-            .map(|header| {
-                header
-                    .value()
-                    .as_string()
-                    .expect("a string")
-                    .as_str()
-                    .to_owned()
-            })
+            .map(|header| header.value().as_string().expect("a string").as_str().to_owned())
             .collect();
         let mut payload: Value = serde_json::from_slice(frame.payload()).expect("JSON");
         without_latency(&mut payload);
@@ -185,15 +166,9 @@ async fn a_whole_answer_has_bedrocks_shape() {
 
 #[tokio::test]
 async fn a_stream_has_bedrocks_events() {
-    let answer = Service::scripted()
-        .await
-        .post("converse-stream", hello())
-        .await;
+    let answer = Service::scripted().await.post("converse-stream", hello()).await;
 
-    assert_eq!(
-        answer.headers()["content-type"],
-        "application/vnd.amazon.eventstream"
-    );
+    assert_eq!(answer.headers()["content-type"], "application/vnd.amazon.eventstream");
     assert_eq!(answer.headers()["x-amzn-requestid"].len(), 36);
     insta::assert_snapshot!(frames(&answer.bytes().await.expect("a body")), @r#"
     messageStart application/json event {"role":"assistant"}
@@ -208,28 +183,15 @@ async fn a_stream_has_bedrocks_events() {
 
 #[tokio::test]
 async fn a_tool_call_after_words_has_blocks_of_its_own() {
-    let call = ToolUse {
-        tool_use_id: "tooluse_1".into(),
-        name: "log".into(),
-        input: json!({ "kilograms": 81.5 }),
-    };
-    let usage = Usage {
-        input_tokens: 5,
-        output_tokens: 9,
-    };
+    let call = ToolUse { tool_use_id: "tooluse_1".into(), name: "log".into(), input: json!({ "kilograms": 81.5 }) };
+    let usage = Usage { input_tokens: 5, output_tokens: 9 };
     let pieces = vec![
         Ok(Piece::Text("One moment.".into())),
         Ok(Piece::ToolUse(call)),
-        Ok(Piece::End {
-            reason: StopReason::ToolUse,
-            usage,
-        }),
+        Ok(Piece::End { reason: StopReason::ToolUse, usage }),
     ];
 
-    let streamed = Service::with_engine(Canned(pieces.clone()))
-        .await
-        .post("converse-stream", hello())
-        .await;
+    let streamed = Service::with_engine(Canned(pieces.clone())).await.post("converse-stream", hello()).await;
     insta::assert_snapshot!(frames(&streamed.bytes().await.expect("a body")), @r#"
     messageStart application/json event {"role":"assistant"}
     contentBlockDelta application/json event {"contentBlockIndex":0,"delta":{"text":"One moment."}}
@@ -243,10 +205,7 @@ async fn a_tool_call_after_words_has_blocks_of_its_own() {
     metadata application/json event {"metrics":{"latencyMs":0},"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14}}
     "#);
 
-    let whole = Service::with_engine(Canned(pieces))
-        .await
-        .post("converse", hello())
-        .await;
+    let whole = Service::with_engine(Canned(pieces)).await.post("converse", hello()).await;
     let mut body: Value = whole.json().await.expect("JSON");
     without_latency(&mut body);
     insta::assert_snapshot!(body, @r#"{"metrics":{"latencyMs":0},"output":{"message":{"content":[{"text":"One moment."},{"toolUse":{"input":{"kilograms":81.5},"name":"log","toolUseId":"tooluse_1"}}],"role":"assistant"}},"stopReason":"tool_use","usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14}}"#);
@@ -257,43 +216,22 @@ async fn aws_sdk_reads_both_forms_alike_and_takes_arns() {
     let sdk = Service::scripted().await.sdk();
     let arn = format!("arn:aws:bedrock:eu-west-1:123456789012:inference-profile/{MODEL}");
 
-    let whole = sdk
-        .converse()
-        .model_id(arn)
-        .messages(hello_message())
-        .send()
-        .await
-        .expect("an answer");
-    let mut stream = sdk
-        .converse_stream()
-        .model_id(MODEL)
-        .messages(hello_message())
-        .send()
-        .await
-        .expect("a stream")
-        .stream;
+    let whole = sdk.converse().model_id(arn).messages(hello_message()).send().await.expect("an answer");
+    let mut stream =
+        sdk.converse_stream().model_id(MODEL).messages(hello_message()).send().await.expect("a stream").stream;
 
     let mut streamed = String::new();
     let mut metadata = None;
     while let Some(event) = stream.recv().await.expect("events") {
         match event {
             ConverseStreamOutput::ContentBlockDelta(delta) => {
-                streamed.push_str(
-                    delta
-                        .delta()
-                        .and_then(|delta| delta.as_text().ok())
-                        .expect("text"),
-                );
+                streamed.push_str(delta.delta().and_then(|delta| delta.as_text().ok()).expect("text"));
             }
             ConverseStreamOutput::Metadata(event) => metadata = Some(event),
             _ => {}
         }
     }
-    let message = whole
-        .output()
-        .expect("output")
-        .as_message()
-        .expect("a message");
+    let message = whole.output().expect("output").as_message().expect("a message");
     assert_eq!(message.content()[0].as_text().expect("text"), &streamed);
     assert_eq!(whole.usage(), metadata.expect("metadata").usage());
 }
@@ -302,33 +240,15 @@ async fn aws_sdk_reads_both_forms_alike_and_takes_arns() {
 async fn tokens_are_counted_as_the_call_would_use_them() {
     let service = Service::scripted().await;
     let question: Value = serde_json::from_str(&hello()).expect("JSON");
-    let counted = service
-        .post(
-            "count-tokens",
-            json!({ "input": { "converse": question } }).to_string(),
-        )
-        .await;
+    let counted = service.post("count-tokens", json!({ "input": { "converse": question } }).to_string()).await;
     let counted: Value = counted.json().await.expect("JSON");
-    let used: Value = service
-        .post("converse", hello())
-        .await
-        .json()
-        .await
-        .expect("JSON");
+    let used: Value = service.post("converse", hello()).await.json().await.expect("JSON");
     assert_eq!(counted["inputTokens"], used["usage"]["inputTokens"]);
 
-    let native =
-        aws_smithy_types::base64::encode(r#"{"messages":[{"role":"user","content":"Hello you"}]}"#);
-    let counted = service
-        .post(
-            "count-tokens",
-            json!({ "input": { "invokeModel": { "body": native } } }).to_string(),
-        )
-        .await;
-    assert_eq!(
-        counted.text().await.expect("a body"),
-        r#"{"inputTokens":2}"#
-    );
+    let native = aws_smithy_types::base64::encode(r#"{"messages":[{"role":"user","content":"Hello you"}]}"#);
+    let counted =
+        service.post("count-tokens", json!({ "input": { "invokeModel": { "body": native } } }).to_string()).await;
+    assert_eq!(counted.text().await.expect("a body"), r#"{"inputTokens":2}"#);
 }
 
 // === The watch ===
@@ -343,30 +263,19 @@ struct Watch {
 impl ModelCallWatch for Watch {
     fn fault(&self, headers: &HeaderMap) -> Option<Fault> {
         assert!(headers.contains_key("host"));
-        self.throttles
-            .load(Ordering::SeqCst)
-            .then_some(Fault::Throttle)
+        self.throttles.load(Ordering::SeqCst).then_some(Fault::Throttle)
     }
 
     fn finished(&self, _headers: &HeaderMap, call: &ModelCall) {
-        self.calls
-            .lock()
-            .expect("no panic before")
-            .push(call.clone());
+        self.calls.lock().expect("no panic before").push(call.clone());
         self.finished.notify_one();
     }
 }
 
 impl Watch {
     async fn next(&self) -> ModelCall {
-        tokio::time::timeout(SOON, self.finished.notified())
-            .await
-            .expect("a finished call");
-        self.calls
-            .lock()
-            .expect("no panic before")
-            .pop()
-            .expect("a call")
+        tokio::time::timeout(SOON, self.finished.notified()).await.expect("a finished call");
+        self.calls.lock().expect("no panic before").pop().expect("a call")
     }
 }
 
@@ -377,36 +286,17 @@ async fn the_watch_learns_how_every_call_went() {
     let service = Service::start(Bedrock::new(brain).watched_by(Arc::clone(&watch) as _)).await;
 
     for operation in ["converse", "converse-stream"] {
-        service
-            .post(operation, hello())
-            .await
-            .bytes()
-            .await
-            .expect("a body");
+        service.post(operation, hello()).await.bytes().await.expect("a body");
         let call = watch.next().await;
-        assert_eq!(
-            (call.model_id.as_str(), call.error),
-            (MODEL, None),
-            "{operation}"
-        );
-        assert!(
-            call.first_token.expect("a first token") <= call.total,
-            "{operation}"
-        );
-        assert_eq!(
-            (call.input_tokens, call.output_tokens),
-            (5, 9),
-            "{operation}"
-        );
+        assert_eq!((call.model_id.as_str(), call.error), (MODEL, None), "{operation}");
+        assert!(call.first_token.expect("a first token") <= call.total, "{operation}");
+        assert_eq!((call.input_tokens, call.output_tokens), (5, 9), "{operation}");
     }
 
     watch.throttles.store(true, Ordering::SeqCst);
     assert_eq!(service.post("converse", hello()).await.status(), 429);
     let call = watch.next().await;
-    assert_eq!(
-        (call.error, call.first_token),
-        (Some("ThrottlingException"), None)
-    );
+    assert_eq!((call.error, call.first_token), (Some("ThrottlingException"), None));
 }
 
 #[tokio::test]

@@ -11,8 +11,7 @@ use serde_json::Value;
 use super::model_id::ModelId;
 use crate::AwsError;
 use crate::engine::conversation::{
-    ContentBlock, Conversation, InferenceConfig, Message, Role, SystemBlock, Tool, ToolConfig,
-    ToolResultStatus,
+    ContentBlock, Conversation, InferenceConfig, Message, Role, SystemBlock, Tool, ToolConfig, ToolResultStatus,
 };
 use crate::engine::tokens;
 
@@ -37,9 +36,7 @@ pub(super) fn conversation(body: &[u8], model: &ModelId) -> Result<Conversation,
         ));
     }
     if tokens::count_conversation(&conversation) > CONTEXT_WINDOW {
-        return Err(AwsError::validation(
-            "Input is too long for requested model.",
-        ));
+        return Err(AwsError::validation("Input is too long for requested model."));
     }
     Ok(conversation)
 }
@@ -73,13 +70,8 @@ fn one_input() -> AwsError {
 
 /// Counts a body of `InvokeModel`, base64 within JSON: every text in it, whatever the model's form.
 fn count_native(request: &Value) -> Result<u64, AwsError> {
-    let malformed = || {
-        AwsError::validation("Malformed input request, please reformat your input and try again.")
-    };
-    let encoded = request
-        .get("body")
-        .and_then(Value::as_str)
-        .ok_or_else(malformed)?;
+    let malformed = || AwsError::validation("Malformed input request, please reformat your input and try again.");
+    let encoded = request.get("body").and_then(Value::as_str).ok_or_else(malformed)?;
     let decoded = aws_smithy_types::base64::decode(encoded).map_err(|_| malformed())?;
     let body: Value = serde_json::from_slice(&decoded).map_err(|_| malformed())?;
     Ok(count_texts(&body))
@@ -100,9 +92,8 @@ fn count_texts(value: &Value) -> u64 {
 
 /// Parses `body` whole first: a lone surrogate is refused wherever it is, in ignored members too.
 fn json(body: &[u8]) -> Result<Value, AwsError> {
-    serde_json::from_slice(body).map_err(|error| {
-        AwsError::validation(format!("The request body is not valid JSON: {error}"))
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| AwsError::validation(format!("The request body is not valid JSON: {error}")))
 }
 
 fn shaped<T: for<'de> Deserialize<'de>>(value: Value, under: &str) -> Result<T, AwsError> {
@@ -131,11 +122,7 @@ fn out_of_bounds(value: impl std::fmt::Display, place: &str, bound: &str) -> Aws
 fn check_inference(inference: &InferenceConfig, model: &ModelId) -> Result<(), AwsError> {
     if let Some(most) = inference.max_tokens {
         if most < 1 {
-            return Err(out_of_bounds(
-                most,
-                "inferenceConfig.maxTokens",
-                "have value greater than or equal to 1",
-            ));
+            return Err(out_of_bounds(most, "inferenceConfig.maxTokens", "have value greater than or equal to 1"));
         }
         if let Some(limit) = model.output_limit().filter(|limit| most > *limit) {
             return Err(AwsError::validation(format!(
@@ -154,27 +141,15 @@ fn check_inference(inference: &InferenceConfig, model: &ModelId) -> Result<(), A
         ));
     }
     if inference.stop_sequences.iter().any(String::is_empty) {
-        return Err(out_of_bounds(
-            "",
-            "inferenceConfig.stopSequences",
-            "have length greater than or equal to 1",
-        ));
+        return Err(out_of_bounds("", "inferenceConfig.stopSequences", "have length greater than or equal to 1"));
     }
     Ok(())
 }
 
 fn check_share(share: Option<f64>, place: &str) -> Result<(), AwsError> {
     match share {
-        Some(share) if share < 0.0 => Err(out_of_bounds(
-            share,
-            place,
-            "have value greater than or equal to 0",
-        )),
-        Some(share) if share > 1.0 => Err(out_of_bounds(
-            share,
-            place,
-            "have value less than or equal to 1",
-        )),
+        Some(share) if share < 0.0 => Err(out_of_bounds(share, place, "have value greater than or equal to 0")),
+        Some(share) if share > 1.0 => Err(out_of_bounds(share, place, "have value less than or equal to 1")),
         _ => Ok(()),
     }
 }
@@ -190,10 +165,7 @@ fn check_grammar(conversation: &Conversation) -> Result<(), AwsError> {
     for (at, message) in conversation.messages.iter().enumerate() {
         check_content(message, at)?;
     }
-    let alternates = conversation
-        .messages
-        .windows(2)
-        .all(|pair| pair[0].role != pair[1].role);
+    let alternates = conversation.messages.windows(2).all(|pair| pair[0].role != pair[1].role);
     if !alternates {
         return Err(AwsError::validation(
             "A conversation must alternate between user and assistant roles. Make sure the \
@@ -205,9 +177,7 @@ fn check_grammar(conversation: &Conversation) -> Result<(), AwsError> {
 }
 
 fn check_system(system: &[SystemBlock]) -> Result<(), AwsError> {
-    let blank = system
-        .iter()
-        .position(|block| matches!(block, SystemBlock::Text(text) if text.trim().is_empty()));
+    let blank = system.iter().position(|block| matches!(block, SystemBlock::Text(text) if text.trim().is_empty()));
     match blank {
         Some(at) => Err(AwsError::validation(format!(
             "The text field in the SystemContentBlock object at system.{at} is blank. Add text to \
@@ -236,11 +206,7 @@ fn check_content(message: &Message, at: usize) -> Result<(), AwsError> {
             ContentBlock::ToolUse(call) => {
                 require_role(message.role, Role::Assistant, "toolUse", &place)?;
                 check_name(&call.name, &format!("{place}.toolUse.name"), "_-")?;
-                check_name(
-                    &call.tool_use_id,
-                    &format!("{place}.toolUse.toolUseId"),
-                    "_.:-",
-                )?;
+                check_name(&call.tool_use_id, &format!("{place}.toolUse.toolUseId"), "_.:-")?;
                 if !call.input.is_object() {
                     return Err(AwsError::validation(format!(
                         "The format of the value at {place}.toolUse.input is invalid. Provide a \
@@ -275,9 +241,7 @@ fn require_role(role: Role, required: Role, block: &str, place: &str) -> Result<
 
 fn check_name(name: &str, place: &str, marks: &str) -> Result<(), AwsError> {
     let in_bounds = (1..=LONGEST_NAME).contains(&name.len());
-    let allowed = name
-        .chars()
-        .all(|character| character.is_ascii_alphanumeric() || marks.contains(character));
+    let allowed = name.chars().all(|character| character.is_ascii_alphanumeric() || marks.contains(character));
     if in_bounds && allowed {
         return Ok(());
     }
@@ -292,9 +256,10 @@ fn check_name(name: &str, place: &str, marks: &str) -> Result<(), AwsError> {
 }
 
 fn check_tools(conversation: &Conversation) -> Result<(), AwsError> {
-    let uses_tools = conversation.messages.iter().any(|message| {
-        message.tool_uses().next().is_some() || message.tool_results().next().is_some()
-    });
+    let uses_tools = conversation
+        .messages
+        .iter()
+        .any(|message| message.tool_uses().next().is_some() || message.tool_results().next().is_some());
     match &conversation.tool_config {
         Some(config) => check_tool_config(config),
         None if uses_tools => Err(AwsError::validation(
@@ -306,11 +271,7 @@ fn check_tools(conversation: &Conversation) -> Result<(), AwsError> {
 
 fn check_tool_config(config: &ToolConfig) -> Result<(), AwsError> {
     if config.tools.is_empty() {
-        return Err(out_of_bounds(
-            "[]",
-            "toolConfig.tools",
-            "have length greater than or equal to 1",
-        ));
+        return Err(out_of_bounds("[]", "toolConfig.tools", "have length greater than or equal to 1"));
     }
     let mut names = BTreeSet::new();
     for (at, specification) in config.tools.iter().map(Tool::specification).enumerate() {
@@ -326,13 +287,7 @@ fn check_tool_config(config: &ToolConfig) -> Result<(), AwsError> {
                 specification.name
             )));
         }
-        if specification
-            .input_schema
-            .json
-            .get("type")
-            .and_then(Value::as_str)
-            != Some("object")
-        {
+        if specification.input_schema.json.get("type").and_then(Value::as_str) != Some("object") {
             return Err(AwsError::validation(format!(
                 "The value at {place}.inputSchema.json.type must be one of the following: object."
             )));
@@ -345,17 +300,11 @@ fn check_tool_config(config: &ToolConfig) -> Result<(), AwsError> {
 fn check_tool_rounds(messages: &[Message]) -> Result<(), AwsError> {
     let mut called: Vec<&str> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
-        let answered: Vec<&str> = message
-            .tool_results()
-            .map(|result| result.tool_use_id.as_str())
-            .collect();
+        let answered: Vec<&str> = message.tool_results().map(|result| result.tool_use_id.as_str()).collect();
         if message.role == Role::User {
             check_answers(&called, &answered, at)?;
         }
-        called = message
-            .tool_uses()
-            .map(|call| call.tool_use_id.as_str())
-            .collect();
+        called = message.tool_uses().map(|call| call.tool_use_id.as_str()).collect();
         if let Some(twice) = first_duplicate(&called) {
             return Err(AwsError::validation(format!(
                 "The toolUse blocks at messages.{at}.content contain duplicate Ids: {twice}"
@@ -372,11 +321,7 @@ fn check_answers(called: &[&str], answered: &[&str], at: usize) -> Result<(), Aw
              blocks of previous turn."
         )));
     }
-    let missing: Vec<&str> = called
-        .iter()
-        .copied()
-        .filter(|id| !answered.contains(id))
-        .collect();
+    let missing: Vec<&str> = called.iter().copied().filter(|id| !answered.contains(id)).collect();
     if missing.is_empty() {
         return Ok(());
     }

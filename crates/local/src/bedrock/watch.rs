@@ -49,11 +49,7 @@ pub(super) struct CallRecord {
 // === impl CallRecord ===
 
 impl CallRecord {
-    pub(super) fn begin(
-        watch: Option<Arc<dyn ModelCallWatch>>,
-        headers: HeaderMap,
-        model_id: String,
-    ) -> Self {
+    pub(super) fn begin(watch: Option<Arc<dyn ModelCallWatch>>, headers: HeaderMap, model_id: String) -> Self {
         Self {
             watch,
             headers,

@@ -236,16 +236,12 @@ impl Conversation {
 
     /// The configured tools; empty when there are none.
     pub fn tools(&self) -> &[Tool] {
-        self.tool_config
-            .as_ref()
-            .map_or(&[], |config| config.tools.as_slice())
+        self.tool_config.as_ref().map_or(&[], |config| config.tools.as_slice())
     }
 
     /// The turns of the user, oldest first.
     pub fn user_messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
-        self.messages
-            .iter()
-            .filter(|message| message.role == Role::User)
+        self.messages.iter().filter(|message| message.role == Role::User)
     }
 }
 

@@ -13,11 +13,7 @@ pub(crate) fn client_for(base: &Url) -> Result<Client, reqwest::Error> {
     // Fails only when the process has a provider already, and then that one serves.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT);
-    let builder = if is_local(base) {
-        builder.no_proxy()
-    } else {
-        builder
-    };
+    let builder = if is_local(base) { builder.no_proxy() } else { builder };
     builder.build()
 }
 
@@ -28,11 +24,7 @@ pub(crate) fn causes_of(error: &(dyn Error + 'static)) -> String {
     for cause in causes {
         let text = cause.to_string();
         let line = text.lines().next().unwrap_or_default();
-        let sentence = line
-            .split(". ")
-            .next()
-            .unwrap_or(line)
-            .trim_end_matches('.');
+        let sentence = line.split(". ").next().unwrap_or(line).trim_end_matches('.');
         if !sentences.iter().any(|known| known.contains(sentence)) {
             sentences.push(sentence.to_owned());
         }
@@ -43,9 +35,6 @@ pub(crate) fn causes_of(error: &(dyn Error + 'static)) -> String {
 fn is_local(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     })
 }

@@ -68,9 +68,7 @@ fn count_block(block: &ContentBlock) -> u64 {
         ContentBlock::ToolUse(call) => count(&call.name) + count_json(&call.input),
         ContentBlock::ToolResult(result) => result.content.iter().map(count_json).sum(),
         ContentBlock::CachePoint(_) => 0,
-        ContentBlock::Document(value) | ContentBlock::Video(value) | ContentBlock::Audio(value) => {
-            count_encoded(value)
-        }
+        ContentBlock::Document(value) | ContentBlock::Video(value) | ContentBlock::Audio(value) => count_encoded(value),
         ContentBlock::GuardContent(value)
         | ContentBlock::ReasoningContent(value)
         | ContentBlock::CitationsContent(value)
@@ -85,10 +83,7 @@ fn count_json(value: &Value) -> u64 {
         Value::Number(number) => count(&number.to_string()),
         Value::String(text) => count(text),
         Value::Array(items) => items.iter().map(count_json).sum(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| count(name) + count_json(member))
-            .sum(),
+        Value::Object(members) => members.iter().map(|(name, member)| count(name) + count_json(member)).sum(),
     }
 }
 
@@ -148,10 +143,7 @@ mod tests {
                      it is part of that work. Pick one small thing for tomorrow and let it be enough.";
         let words = prose.split_whitespace().count() as u64;
         let tokens = count(prose);
-        assert!(
-            (words * 11 / 10..=words * 15 / 10).contains(&tokens),
-            "{tokens} tokens for {words} words"
-        );
+        assert!((words * 11 / 10..=words * 15 / 10).contains(&tokens), "{tokens} tokens for {words} words");
     }
 
     #[test]

@@ -37,14 +37,9 @@ enum Form {
 
 impl UsageReader {
     pub(super) fn new(answer: reqwest::Response, record: CallRecord) -> Self {
-        let framed =
-            answer.headers().get(header::CONTENT_TYPE) == Some(&event_stream::CONTENT_TYPE);
+        let framed = answer.headers().get(header::CONTENT_TYPE) == Some(&event_stream::CONTENT_TYPE);
         Self {
-            form: if framed {
-                Form::Frames(MessageFrameDecoder::new())
-            } else {
-                Form::Whole
-            },
+            form: if framed { Form::Frames(MessageFrameDecoder::new()) } else { Form::Whole },
             seen: BytesMut::new(),
             succeeded: answer.status().is_success(),
             chunks: answer.bytes_stream().boxed(),
@@ -123,13 +118,9 @@ impl UsageReader {
     /// The end of a stream that went well is its metadata.
     fn read_usage(&mut self, value: &Value) {
         let tokens = |name: &str| value.pointer(name).and_then(Value::as_u64);
-        if let (Some(input_tokens), Some(output_tokens)) =
-            (tokens("/usage/inputTokens"), tokens("/usage/outputTokens"))
+        if let (Some(input_tokens), Some(output_tokens)) = (tokens("/usage/inputTokens"), tokens("/usage/outputTokens"))
         {
-            self.record.used(Usage {
-                input_tokens,
-                output_tokens,
-            });
+            self.record.used(Usage { input_tokens, output_tokens });
             self.record.succeeded();
         }
     }

@@ -13,27 +13,10 @@ fn variant(error: &impl std::fmt::Debug) -> String {
 #[tokio::test]
 async fn each_refusing_fault_raises_the_sdks_own_exception_in_both_forms() {
     let mut raised = Vec::new();
-    for fault in [
-        "throttle",
-        "unavailable",
-        "server-error",
-        "model-timeout",
-        "model-not-ready",
-        "access-denied",
-    ] {
+    for fault in ["throttle", "unavailable", "server-error", "model-timeout", "model-not-ready", "access-denied"] {
         let sdk = Service::with_faults(&format!("{fault}*2")).await.sdk();
-        let whole = sdk
-            .converse()
-            .model_id(MODEL)
-            .messages(hello_message())
-            .send()
-            .await;
-        let stream = sdk
-            .converse_stream()
-            .model_id(MODEL)
-            .messages(hello_message())
-            .send()
-            .await;
+        let whole = sdk.converse().model_id(MODEL).messages(hello_message()).send().await;
+        let stream = sdk.converse_stream().model_id(MODEL).messages(hello_message()).send().await;
         let whole = whole.expect_err("a fault").into_service_error();
         let stream = stream.expect_err("a fault").into_service_error();
         assert_eq!(whole.code(), stream.code());
@@ -52,21 +35,9 @@ async fn each_refusing_fault_raises_the_sdks_own_exception_in_both_forms() {
 #[tokio::test]
 async fn a_fault_in_a_stream_shows_after_the_events_it_counts() {
     let mut seen = Vec::new();
-    for fault in [
-        "stream-error@2",
-        "throttle-stream@2",
-        "cut@2",
-        "corrupt@3",
-        "cut@0",
-        "stream-error@0",
-    ] {
+    for fault in ["stream-error@2", "throttle-stream@2", "cut@2", "corrupt@3", "cut@0", "stream-error@0"] {
         let sdk = Service::with_faults(fault).await.sdk();
-        let answer = sdk
-            .converse_stream()
-            .model_id(MODEL)
-            .messages(hello_message())
-            .send()
-            .await;
+        let answer = sdk.converse_stream().model_id(MODEL).messages(hello_message()).send().await;
         let mut stream = answer.expect("the stream begins well").stream;
         let mut events = 0;
         let error = loop {
@@ -96,21 +67,12 @@ async fn a_fault_in_a_stream_shows_after_the_events_it_counts() {
 #[tokio::test]
 async fn a_corrupt_event_fails_its_checksum_and_no_other() {
     let service = Service::with_faults("corrupt@2").await;
-    let body = service
-        .post("converse-stream", hello())
-        .await
-        .bytes()
-        .await
-        .expect("a body");
+    let body = service.post("converse-stream", hello()).await.bytes().await.expect("a body");
     let mut buffer = BytesMut::from(&body[..]);
     let mut decoder = MessageFrameDecoder::new();
 
-    decoder
-        .decode_frame(&mut buffer)
-        .expect("the first event is good");
-    let error = decoder
-        .decode_frame(&mut buffer)
-        .expect_err("the second is not");
+    decoder.decode_frame(&mut buffer).expect("the first event is good");
+    let error = decoder.decode_frame(&mut buffer).expect_err("the second is not");
 
     assert!(error.to_string().contains("checksum"), "{error}");
 }
@@ -118,17 +80,12 @@ async fn a_corrupt_event_fails_its_checksum_and_no_other() {
 #[tokio::test]
 async fn silence_keeps_the_connection_open_and_says_nothing() {
     let service = Service::with_faults("silence@3*").await;
-    let mut body = service
-        .post("converse-stream", hello())
-        .await
-        .bytes_stream();
+    let mut body = service.post("converse-stream", hello()).await.bytes_stream();
     let mut received = BytesMut::new();
     let mut decoder = MessageFrameDecoder::new();
     for _ in 0..3 {
         while let DecodedFrame::Incomplete = decoder.decode_frame(&mut received).expect("frames") {
-            let chunk = tokio::time::timeout(SOON, body.next())
-                .await
-                .expect("an event");
+            let chunk = tokio::time::timeout(SOON, body.next()).await.expect("an event");
             received.extend_from_slice(&chunk.expect("more").expect("no error"));
         }
     }
@@ -140,10 +97,7 @@ async fn silence_keeps_the_connection_open_and_says_nothing() {
 #[tokio::test]
 async fn a_whole_answer_has_the_stream_faults_in_its_own_form() {
     let whole = |fault: &'static str| async move {
-        let answer = Service::with_faults(fault)
-            .await
-            .post("converse", hello())
-            .await;
+        let answer = Service::with_faults(fault).await.post("converse", hello()).await;
         let status = answer.status().as_u16();
         let error = answer.headers().get("x-amzn-errortype").cloned();
         let body = tokio::time::timeout(Duration::from_millis(500), answer.bytes()).await;
@@ -151,19 +105,12 @@ async fn a_whole_answer_has_the_stream_faults_in_its_own_form() {
     };
 
     let (status, error, _) = whole("stream-error@1").await;
-    assert_eq!(
-        (status, error.expect("an error")),
-        (424, "ModelErrorException".parse().expect("a value"))
-    );
+    assert_eq!((status, error.expect("an error")), (424, "ModelErrorException".parse().expect("a value")));
     let (status, error, _) = whole("throttle-stream@1").await;
-    assert_eq!(
-        (status, error.expect("an error")),
-        (429, "ThrottlingException".parse().expect("a value"))
-    );
+    assert_eq!((status, error.expect("an error")), (429, "ThrottlingException".parse().expect("a value")));
     let (status, _, body) = whole("corrupt@1").await;
     assert_eq!(status, 200);
-    serde_json::from_slice::<Value>(&body.expect("in time").expect("a body"))
-        .expect_err("half an answer");
+    serde_json::from_slice::<Value>(&body.expect("in time").expect("a body")).expect_err("half an answer");
     let (_, _, body) = whole("cut@1").await;
     body.expect("in time").expect_err("a broken connection");
     let (_, _, body) = whole("silence@1").await;
@@ -174,29 +121,18 @@ async fn a_whole_answer_has_the_stream_faults_in_its_own_form() {
 async fn slow_pauses_before_every_delta() {
     let service = Service::with_faults("slow=20").await;
     let began = Instant::now();
-    let body = service
-        .post("converse-stream", hello())
-        .await
-        .bytes()
-        .await
-        .expect("a body");
+    let body = service.post("converse-stream", hello()).await.bytes().await.expect("a body");
     let deltas = frames(&body).matches("contentBlockDelta").count();
     let least = Duration::from_millis(20) * u32::try_from(deltas).expect("few deltas");
     assert!(deltas > 1);
-    assert!(
-        began.elapsed() >= least,
-        "{deltas} deltas in {:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= least, "{deltas} deltas in {:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_call_asks_for_its_own_fault_by_header_and_only_for_itself() {
     let service = Service::scripted().await;
     let ask = |fault: Option<&'static str>| {
-        let mut request = http_client()
-            .post(format!("{}/model/{MODEL}/converse", service.base))
-            .body(hello());
+        let mut request = http_client().post(format!("{}/model/{MODEL}/converse", service.base)).body(hello());
         if let Some(fault) = fault {
             request = request.header("x-local-fault", fault);
         }

@@ -46,23 +46,15 @@ async fn an_engine_waits_for_a_client_that_does_not_read_and_stops_for_one_that_
     .expect("the engine comes to rest while nobody reads");
 
     drop(answer);
-    tokio::time::timeout(SOON, engine.dropped.notified())
-        .await
-        .expect("the engine is stopped");
+    tokio::time::timeout(SOON, engine.dropped.notified()).await.expect("the engine is stopped");
 }
 
 #[tokio::test]
 async fn a_word_reaches_the_client_before_the_next_is_known() {
-    let mut body = Service::with_engine(OneWord)
-        .await
-        .post("converse-stream", hello())
-        .await
-        .bytes_stream();
+    let mut body = Service::with_engine(OneWord).await.post("converse-stream", hello()).await.bytes_stream();
     let mut received = BytesMut::new();
     while !received.windows(5).any(|window| window == b"Hello") {
-        let chunk = tokio::time::timeout(SOON, body.next())
-            .await
-            .expect("the word in time");
+        let chunk = tokio::time::timeout(SOON, body.next()).await.expect("the word in time");
         received.extend_from_slice(&chunk.expect("more").expect("no error"));
     }
 }

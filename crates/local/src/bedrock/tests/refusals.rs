@@ -102,10 +102,7 @@ async fn members_out_of_their_bounds() {
         with(json!({ "inferenceConfig": { "stopSequences": [""] } })),
         with(json!({ "toolConfig": { "tools": [] } })),
         with(json!({ "guardrailConfig": { "guardrailIdentifier": "g" } })),
-        conversation(
-            &[user(&[json!({ "text": "word ".repeat(200_001) })])],
-            &json!({}),
-        ),
+        conversation(&[user(&[json!({ "text": "word ".repeat(200_001) })])], &json!({})),
     ];
     insta::assert_snapshot!(refused(&bodies).await, @"
     1 validation error detected: Value '0' at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value greater than or equal to 1
@@ -123,18 +120,8 @@ async fn members_out_of_their_bounds() {
 async fn tool_rounds_that_are_not_whole() {
     let asked = || user(&[words()]);
     let bodies = [
-        conversation(
-            &[asked(), assistant(&[call("a")]), user(&[result("a")])],
-            &json!({}),
-        ),
-        conversation(
-            &[
-                asked(),
-                assistant(&[call("a"), call("b")]),
-                user(&[result("a")]),
-            ],
-            &tools(),
-        ),
+        conversation(&[asked(), assistant(&[call("a")]), user(&[result("a")])], &json!({})),
+        conversation(&[asked(), assistant(&[call("a"), call("b")]), user(&[result("a")])], &tools()),
         conversation(&[asked(), assistant(&[call("a")]), asked()], &tools()),
         conversation(&[asked(), assistant(&[call("a")])], &tools()),
         conversation(&[user(&[result("a")])], &tools()),
@@ -161,10 +148,7 @@ async fn a_conversation_with_whole_tool_rounds_is_taken() {
         assistant(&[call("c")]),
         user(&[result("c"), json!({ "text": "and?" })]),
     ];
-    let answer = Service::scripted()
-        .await
-        .post("converse", conversation(&rounds, &tools()))
-        .await;
+    let answer = Service::scripted().await.post("converse", conversation(&rounds, &tools())).await;
     assert_eq!(answer.status(), 200);
 }
 
@@ -172,19 +156,10 @@ async fn a_conversation_with_whole_tool_rounds_is_taken() {
 async fn an_unknown_model_is_an_invalid_identifier() {
     let service = Service::scripted().await;
     for operation in ["converse", "converse-stream", "count-tokens"] {
-        let answer = service
-            .post_to(
-                "eu.anthropic.claude-3.5-sonnet-20240620-v1:0",
-                operation,
-                hello(),
-            )
-            .await;
+        let answer = service.post_to("eu.anthropic.claude-3.5-sonnet-20240620-v1:0", operation, hello()).await;
         assert_eq!(answer.status(), 400, "{operation}");
         let body = answer.text().await.expect("a body");
-        assert_eq!(
-            body, r#"{"message":"The provided model identifier is invalid."}"#,
-            "{operation}"
-        );
+        assert_eq!(body, r#"{"message":"The provided model identifier is invalid."}"#, "{operation}");
     }
 }
 
@@ -195,18 +170,11 @@ async fn an_engines_failure_has_its_exception_in_both_forms() {
     for operation in ["converse", "converse-stream"] {
         let answer = early.post(operation, hello()).await;
         assert_eq!(answer.status(), 429, "{operation}");
-        assert_eq!(
-            answer.headers()["x-amzn-errortype"],
-            "ThrottlingException",
-            "{operation}"
-        );
+        assert_eq!(answer.headers()["x-amzn-errortype"], "ThrottlingException", "{operation}");
     }
 
     let pieces = vec![Ok(Piece::Text("Good".into())), Err(throttled())];
-    let late = Service::with_engine(Canned(pieces))
-        .await
-        .post("converse-stream", hello())
-        .await;
+    let late = Service::with_engine(Canned(pieces)).await.post("converse-stream", hello()).await;
     insta::assert_snapshot!(frames(&late.bytes().await.expect("a body")), @r#"
     messageStart application/json event {"role":"assistant"}
     contentBlockDelta application/json event {"contentBlockIndex":0,"delta":{"text":"Good"}}
@@ -214,14 +182,6 @@ async fn an_engines_failure_has_its_exception_in_both_forms() {
     "#);
 
     let unended = Service::with_engine(Canned(vec![Ok(Piece::Text("Good".into()))])).await;
-    let body = unended
-        .post("converse-stream", hello())
-        .await
-        .bytes()
-        .await
-        .expect("a body");
-    assert!(
-        frames(&body)
-            .ends_with(r#"{"message":"The model ended its answer without a stop reason."}"#)
-    );
+    let body = unended.post("converse-stream", hello()).await.bytes().await.expect("a body");
+    assert!(frames(&body).ends_with(r#"{"message":"The model ended its answer without a stop reason."}"#));
 }

@@ -22,18 +22,11 @@ struct Upstream {
 
 impl Upstream {
     fn answering(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            content_type,
-            body: body.into(),
-            sent: Sent::default(),
-        }
+        Self { status, content_type, body: body.into(), sent: Sent::default() }
     }
 
     async fn start(&self) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let routes = Router::new().fallback(keep).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -41,31 +34,18 @@ impl Upstream {
     }
 
     fn sent(&self) -> (String, HeaderMap, Bytes) {
-        self.sent
-            .lock()
-            .expect("no panic before")
-            .pop()
-            .expect("a request")
+        self.sent.lock().expect("no panic before").pop().expect("a request")
     }
 }
 
 async fn keep(State(upstream): State<Upstream>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .expect("a body");
-    upstream.sent.lock().expect("no panic before").push((
-        parts.uri.to_string(),
-        parts.headers,
-        body,
-    ));
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    upstream.sent.lock().expect("no panic before").push((parts.uri.to_string(), parts.headers, body));
     let headers = [
         (header::CONTENT_TYPE.as_str(), upstream.content_type),
         ("x-amzn-requestid", "from-upstream"),
-        (
-            "x-amzn-errortype",
-            "ThrottlingException:http://internal.amazon.com/",
-        ),
+        ("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/"),
     ];
     (upstream.status, headers, upstream.body).into_response()
 }
@@ -73,8 +53,7 @@ async fn keep(State(upstream): State<Upstream>, request: Request) -> Response {
 async fn relay_to(upstream: &Upstream, watch: &Arc<Watch>) -> Service {
     let credentials = Credentials::new("AKIDREAL", "secret", Some("token".into()), None, "test");
     let credentials = SharedCredentialsProvider::new(credentials);
-    let relay =
-        Relay::new(&upstream.start().await, "eu-west-1".into(), credentials).expect("an address");
+    let relay = Relay::new(&upstream.start().await, "eu-west-1".into(), credentials).expect("an address");
     Service::start(Bedrock::new(Brain::Relay(relay)).watched_by(Arc::clone(watch) as _)).await
 }
 
@@ -85,10 +64,7 @@ async fn a_request_goes_on_byte_for_byte_under_another_signature() {
     let odd_spacing = "{ \"messages\" :[ ] , \"x\": \"\\u00e9\" }";
 
     http_client()
-        .post(format!(
-            "{}/model/eu.anthropic.claude-x%3A0/converse?a=b",
-            service.base
-        ))
+        .post(format!("{}/model/eu.anthropic.claude-x%3A0/converse?a=b", service.base))
         .header("content-type", "application/json")
         .header("authorization", "AWS4-HMAC-SHA256 Credential=AKIDLOCAL/…")
         .header("x-amz-security-token", "of the agent")
@@ -102,48 +78,23 @@ async fn a_request_goes_on_byte_for_byte_under_another_signature() {
     assert_eq!(body, odd_spacing);
     assert_eq!(headers["x-amz-security-token"], "token");
     let authorization = headers["authorization"].to_str().expect("text");
-    assert!(
-        authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDREAL/"),
-        "{authorization}"
-    );
-    assert!(
-        authorization.contains("/eu-west-1/bedrock/aws4_request"),
-        "{authorization}"
-    );
-    assert!(
-        authorization.contains("content-type;host;x-amz-date"),
-        "{authorization}"
-    );
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDREAL/"), "{authorization}");
+    assert!(authorization.contains("/eu-west-1/bedrock/aws4_request"), "{authorization}");
+    assert!(authorization.contains("content-type;host;x-amz-date"), "{authorization}");
 }
 
 #[tokio::test]
 async fn a_streamed_answer_comes_back_byte_for_byte_and_is_counted() {
-    let body = Service::scripted()
-        .await
-        .post("converse-stream", hello())
-        .await
-        .bytes()
-        .await
-        .expect("a stream");
-    let upstream = Upstream::answering(
-        StatusCode::OK,
-        "application/vnd.amazon.eventstream",
-        body.clone(),
-    );
+    let body = Service::scripted().await.post("converse-stream", hello()).await.bytes().await.expect("a stream");
+    let upstream = Upstream::answering(StatusCode::OK, "application/vnd.amazon.eventstream", body.clone());
     let watch = Arc::new(Watch::default());
 
-    let answer = relay_to(&upstream, &watch)
-        .await
-        .post("converse-stream", hello())
-        .await;
+    let answer = relay_to(&upstream, &watch).await.post("converse-stream", hello()).await;
 
     assert_eq!(answer.headers()["x-amzn-requestid"], "from-upstream");
     assert_eq!(answer.bytes().await.expect("a body"), body);
     let call = watch.next().await;
-    assert_eq!(
-        (call.input_tokens, call.output_tokens, call.error),
-        (5, 9, None)
-    );
+    assert_eq!((call.input_tokens, call.output_tokens, call.error), (5, 9, None));
     assert!(call.first_token.is_some());
 }
 
@@ -153,10 +104,7 @@ async fn an_error_comes_back_as_it_is_and_is_counted() {
     let upstream = Upstream::answering(StatusCode::TOO_MANY_REQUESTS, "application/json", sentence);
     let watch = Arc::new(Watch::default());
 
-    let answer = relay_to(&upstream, &watch)
-        .await
-        .post("converse", hello())
-        .await;
+    let answer = relay_to(&upstream, &watch).await.post("converse", hello()).await;
 
     assert_eq!(answer.status(), 429);
     assert_eq!(answer.text().await.expect("a body"), sentence);
@@ -168,10 +116,7 @@ async fn a_fault_that_would_change_the_answer_is_refused() {
     let upstream = Upstream::answering(StatusCode::OK, "application/json", "{}");
     let service = relay_to(&upstream, &Arc::default()).await;
     let ask = |fault: &'static str| {
-        http_client()
-            .post(format!("{}/model/{MODEL}/converse", service.base))
-            .header("x-local-fault", fault)
-            .send()
+        http_client().post(format!("{}/model/{MODEL}/converse", service.base)).header("x-local-fault", fault).send()
     };
     assert_eq!(ask("unavailable").await.expect("an answer").status(), 503);
     assert_eq!(ask("cut@1").await.expect("an answer").status(), 400);
@@ -180,21 +125,12 @@ async fn a_fault_that_would_change_the_answer_is_refused() {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_unavailable() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let credentials =
-        SharedCredentialsProvider::new(Credentials::new("A", "S", None, None, "test"));
+    let credentials = SharedCredentialsProvider::new(Credentials::new("A", "S", None, None, "test"));
     let relay = Relay::new(&base, "eu-west-1".into(), credentials).expect("an address");
-    let answer = Service::start(Bedrock::new(Brain::Relay(relay)))
-        .await
-        .post("converse", hello())
-        .await;
+    let answer = Service::start(Bedrock::new(Brain::Relay(relay))).await.post("converse", hello()).await;
     assert_eq!(answer.status(), 503);
-    assert_eq!(
-        answer.headers()["x-amzn-errortype"],
-        "ServiceUnavailableException"
-    );
+    assert_eq!(answer.headers()["x-amzn-errortype"], "ServiceUnavailableException");
 }

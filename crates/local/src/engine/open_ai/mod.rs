@@ -30,9 +30,7 @@ pub struct OpenAi {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenAiError {
     /// The address is none.
-    #[error(
-        "`{address}` is not the address of a model server: give one like http://127.0.0.1:11434/v1"
-    )]
+    #[error("`{address}` is not the address of a model server: give one like http://127.0.0.1:11434/v1")]
     Address {
         /// What was given.
         address: String,
@@ -121,14 +119,8 @@ struct ReportedUsage {
 
 impl OpenAi {
     /// The model called `model` at `base` (the address up to `/v1`), or the first the server lists.
-    pub fn new(
-        base: &str,
-        model: Option<String>,
-        api_key: Option<String>,
-    ) -> Result<Self, OpenAiError> {
-        let wrong = || OpenAiError::Address {
-            address: base.to_owned(),
-        };
+    pub fn new(base: &str, model: Option<String>, api_key: Option<String>) -> Result<Self, OpenAiError> {
+        let wrong = || OpenAiError::Address { address: base.to_owned() };
         let base = Url::parse(base.trim_end_matches('/'))
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -161,10 +153,7 @@ impl Engine for OpenAi {
 impl Peer {
     async fn begin(&self, conversation: &Conversation) -> Result<Arriving, EngineError> {
         let body = request::body(conversation, self.model().await?);
-        let request = self
-            .client
-            .post(self.address("chat/completions"))
-            .json(&body);
+        let request = self.client.post(self.address("chat/completions")).json(&body);
         let answer = self.send(request).await?;
         Ok(Arriving {
             events: server_sent_events::read(answer),
@@ -172,10 +161,7 @@ impl Peer {
             calls: BTreeMap::new(),
             finish_reason: None,
             reported: None,
-            estimated: Usage {
-                input_tokens: tokens::count_conversation(conversation),
-                output_tokens: 0,
-            },
+            estimated: Usage { input_tokens: tokens::count_conversation(conversation), output_tokens: 0 },
             state: State::Arriving,
         })
     }
@@ -183,38 +169,26 @@ impl Peer {
     async fn model(&self) -> Result<&str, EngineError> {
         match &self.named_model {
             Some(model) => Ok(model),
-            None => self
-                .listed_model
-                .get_or_try_init(|| self.first_listed())
-                .await
-                .map(String::as_str),
+            None => self.listed_model.get_or_try_init(|| self.first_listed()).await.map(String::as_str),
         }
     }
 
     async fn first_listed(&self) -> Result<String, EngineError> {
         let answer = self.send(self.client.get(self.address("models"))).await?;
-        let list: Value = answer.json().await.map_err(|error| {
-            EngineError::Failed(format!("{} lists no models: {error}.", self.base))
-        })?;
-        list.pointer("/data/0/id")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-            .ok_or_else(|| {
-                EngineError::UnknownModel(format!(
-                    "{} has no models: load one there, or name one.",
-                    self.base
-                ))
-            })
+        let list: Value = answer
+            .json()
+            .await
+            .map_err(|error| EngineError::Failed(format!("{} lists no models: {error}.", self.base)))?;
+        list.pointer("/data/0/id").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
+            EngineError::UnknownModel(format!("{} has no models: load one there, or name one.", self.base))
+        })
     }
 
     fn address(&self, path: &str) -> String {
         format!("{}/{path}", self.base.as_str().trim_end_matches('/'))
     }
 
-    async fn send(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<reqwest::Response, EngineError> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, EngineError> {
         let request = match &self.api_key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -267,17 +241,13 @@ impl Arriving {
     }
 
     fn take(&mut self, data: &str) -> Result<(), EngineError> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| {
-            EngineError::Failed(format!("The model server sent what is no chunk: {error}."))
-        })?;
+        let chunk: Chunk = serde_json::from_str(data)
+            .map_err(|error| EngineError::Failed(format!("The model server sent what is no chunk: {error}.")))?;
         if let Some(error) = chunk.error {
             return Err(EngineError::Failed(sentence_of(&error)));
         }
         if let Some(usage) = chunk.usage {
-            self.reported = Some(Usage {
-                input_tokens: usage.prompt_tokens,
-                output_tokens: usage.completion_tokens,
-            });
+            self.reported = Some(Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
         }
         for choice in chunk.choices {
             self.finish_reason = choice.finish_reason.or(self.finish_reason.take());
@@ -297,10 +267,8 @@ impl Arriving {
             let call = self.calls.entry(part.index).or_default();
             call.id = part.id.or(call.id.take());
             if let Some(function) = part.function {
-                call.name
-                    .push_str(function.name.as_deref().unwrap_or_default());
-                call.arguments
-                    .push_str(function.arguments.as_deref().unwrap_or_default());
+                call.name.push_str(function.name.as_deref().unwrap_or_default());
+                call.arguments.push_str(function.arguments.as_deref().unwrap_or_default());
             }
         }
     }
@@ -309,9 +277,7 @@ impl Arriving {
     fn finish(&mut self) -> Result<(), EngineError> {
         self.state = State::Over;
         let Some(finish_reason) = self.finish_reason.take() else {
-            return Err(EngineError::Failed(
-                "The model server broke off before the end of the answer.".into(),
-            ));
+            return Err(EngineError::Failed("The model server broke off before the end of the answer.".into()));
         };
         let calls = std::mem::take(&mut self.calls);
         let called = !calls.is_empty();
@@ -335,58 +301,32 @@ impl Arriving {
 
 impl PartialCall {
     fn finish(self, index: u64) -> Result<ToolUse, EngineError> {
-        let arguments = if self.arguments.trim().is_empty() {
-            "{}"
-        } else {
-            &self.arguments
-        };
-        let input: Value = serde_json::from_str(arguments)
-            .ok()
-            .filter(Value::is_object)
-            .ok_or_else(|| {
-                EngineError::Failed(format!(
-                    "The model called `{}` with arguments that are no JSON object.",
-                    self.name
-                ))
-            })?;
-        Ok(ToolUse {
-            tool_use_id: tool_use_id(self.id, index),
-            name: self.name,
-            input,
-        })
+        let arguments = if self.arguments.trim().is_empty() { "{}" } else { &self.arguments };
+        let input: Value = serde_json::from_str(arguments).ok().filter(Value::is_object).ok_or_else(|| {
+            EngineError::Failed(format!("The model called `{}` with arguments that are no JSON object.", self.name))
+        })?;
+        Ok(ToolUse { tool_use_id: tool_use_id(self.id, index), name: self.name, input })
     }
 }
 
 /// The server's id where Bedrock's rules allow it, else one of our own.
 fn tool_use_id(id: Option<String>, index: u64) -> String {
     let fits = |id: &String| {
-        (1..=64).contains(&id.len())
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
     };
-    id.filter(fits)
-        .unwrap_or_else(|| format!("tooluse_{index}_{}", uuid::Uuid::new_v4().simple()))
+    id.filter(fits).unwrap_or_else(|| format!("tooluse_{index}_{}", uuid::Uuid::new_v4().simple()))
 }
 
 /// What Bedrock would have said for the server's refusal.
 fn refusal(status: StatusCode, body: &str) -> EngineError {
     let body: Value = serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim()));
-    let sentence = format!(
-        "The model server answered {}: {}",
-        status.as_u16(),
-        sentence_of(&body)
-    );
+    let sentence = format!("The model server answered {}: {}", status.as_u16(), sentence_of(&body));
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => EngineError::AccessDenied(sentence),
         StatusCode::NOT_FOUND => EngineError::UnknownModel(sentence),
         StatusCode::TOO_MANY_REQUESTS => EngineError::Throttled(sentence),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
-            EngineError::TimedOut(sentence)
-        }
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
-            EngineError::Unavailable(sentence)
-        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => EngineError::TimedOut(sentence),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => EngineError::Unavailable(sentence),
         StatusCode::PAYLOAD_TOO_LARGE => EngineError::TooLong,
         _ if is_too_long(&body) => EngineError::TooLong,
         _ if status.is_client_error() => EngineError::Unacceptable(sentence),
@@ -397,8 +337,7 @@ fn refusal(status: StatusCode, body: &str) -> EngineError {
 /// `OpenAI` has a code for it, llama.cpp a type.
 fn is_too_long(body: &Value) -> bool {
     let says = |place: &str| body.pointer(place).and_then(Value::as_str);
-    says("/error/code") == Some("context_length_exceeded")
-        || says("/error/type") == Some("exceed_context_size_error")
+    says("/error/code") == Some("context_length_exceeded") || says("/error/type") == Some("exceed_context_size_error")
 }
 
 /// The sentence in an error, in any of the forms such servers use.

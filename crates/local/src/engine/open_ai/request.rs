@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::conversation::{
-    ContentBlock, Conversation, Message, Role, ToolChoice, ToolResult, ToolResultStatus,
-};
+use super::super::conversation::{ContentBlock, Conversation, Message, Role, ToolChoice, ToolResult, ToolResultStatus};
 
 /// The body of `/chat/completions` that asks `model` the same as `conversation`.
 pub(super) fn body(conversation: &Conversation, model: &str) -> Value {
@@ -51,10 +49,7 @@ fn add_tools(conversation: &Conversation, body: &mut Value) {
         return;
     }
     body["tools"] = json!(tools);
-    let choice = conversation
-        .tool_config
-        .as_ref()
-        .and_then(|config| config.tool_choice.as_ref());
+    let choice = conversation.tool_config.as_ref().and_then(|config| config.tool_choice.as_ref());
     body["tool_choice"] = match choice {
         None | Some(ToolChoice::Auto(_)) => json!("auto"),
         Some(ToolChoice::Any(_)) => json!("required"),
@@ -82,10 +77,7 @@ fn messages(conversation: &Conversation) -> Vec<Value> {
 /// Tool results are messages of their own there, and come before what the user adds.
 fn add_user_message(message: &Message, messages: &mut Vec<Value>) {
     messages.extend(message.tool_results().map(tool_message));
-    let has_images = message
-        .content
-        .iter()
-        .any(|block| matches!(block, ContentBlock::Image(_)));
+    let has_images = message.content.iter().any(|block| matches!(block, ContentBlock::Image(_)));
     if has_images {
         let parts: Vec<Value> = message.content.iter().filter_map(part).collect();
         messages.push(json!({ "role": "user", "content": parts }));
@@ -122,11 +114,7 @@ fn part(block: &ContentBlock) -> Option<Value> {
 
 fn assistant_message(message: &Message) -> Value {
     let text = message.text();
-    let content = if text.is_empty() {
-        Value::Null
-    } else {
-        json!(text)
-    };
+    let content = if text.is_empty() { Value::Null } else { json!(text) };
     let mut assistant = json!({ "role": "assistant", "content": content });
     let calls: Vec<Value> = message
         .tool_uses()

@@ -19,14 +19,8 @@ pub(super) enum EventData {
 }
 
 /// The answer's events, as they arrive.
-pub(super) fn read(
-    answer: reqwest::Response,
-) -> BoxStream<'static, Result<EventData, EngineError>> {
-    let reader = Reader {
-        chunks: answer.bytes_stream().boxed(),
-        buffer: BytesMut::new(),
-        searched: 0,
-    };
+pub(super) fn read(answer: reqwest::Response) -> BoxStream<'static, Result<EventData, EngineError>> {
+    let reader = Reader { chunks: answer.bytes_stream().boxed(), buffer: BytesMut::new(), searched: 0 };
     futures::stream::unfold(reader, |mut reader| async move {
         let event = reader.next_event().await?;
         Some((event, reader))

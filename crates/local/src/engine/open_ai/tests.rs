@@ -24,75 +24,42 @@ struct ModelServer {
 
 impl ModelServer {
     fn answering(status: StatusCode, answer: impl Into<String>) -> Self {
-        Self {
-            status,
-            answer: answer.into(),
-            asked: Arc::default(),
-        }
+        Self { status, answer: answer.into(), asked: Arc::default() }
     }
 
     /// A stream of `chunks`, and `[DONE]`.
     fn streaming(chunks: &[Value]) -> Self {
         let comment = ": a comment, as some servers send to keep alive\n\n";
-        let events: Vec<String> = chunks
-            .iter()
-            .map(|chunk| format!("data: {chunk}\n\n"))
-            .collect();
-        Self::answering(
-            StatusCode::OK,
-            format!("{comment}{}data: [DONE]\n\n", events.concat()),
-        )
+        let events: Vec<String> = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        Self::answering(StatusCode::OK, format!("{comment}{}data: [DONE]\n\n", events.concat()))
     }
 
     async fn start(&self) -> String {
         let routes = Router::new()
             .route("/v1/chat/completions", post(complete))
-            .route(
-                "/v1/models",
-                get(|| async { r#"{"data":[{"id":"llama3:8b"},{"id":"other"}]}"# }),
-            )
+            .route("/v1/models", get(|| async { r#"{"data":[{"id":"llama3:8b"},{"id":"other"}]}"# }))
             .with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, routes).await });
         format!("http://{address}/v1/")
     }
 
     fn asked(&self) -> (HeaderMap, Value) {
-        self.asked
-            .lock()
-            .expect("no panic before")
-            .pop()
-            .expect("a request")
+        self.asked.lock().expect("no panic before").pop().expect("a request")
     }
 }
 
 async fn complete(State(server): State<ModelServer>, headers: HeaderMap, body: String) -> Response {
     let body = serde_json::from_str(&body).expect("a JSON request");
-    server
-        .asked
-        .lock()
-        .expect("no panic before")
-        .push((headers, body));
-    (
-        server.status,
-        [(header::CONTENT_TYPE, "text/event-stream")],
-        server.answer,
-    )
-        .into_response()
+    server.asked.lock().expect("no panic before").push((headers, body));
+    (server.status, [(header::CONTENT_TYPE, "text/event-stream")], server.answer).into_response()
 }
 
 async fn ask(base: &str, request: Value) -> Result<Vec<Piece>, EngineError> {
     let engine = OpenAi::new(base, None, Some("secret".into())).expect("an address");
     let conversation: Conversation = serde_json::from_value(request).expect("a request");
-    engine
-        .answer(conversation)
-        .collect::<Vec<_>>()
-        .await
-        .into_iter()
-        .collect()
+    engine.answer(conversation).collect::<Vec<_>>().await.into_iter().collect()
 }
 
 fn hello() -> Value {
@@ -108,24 +75,12 @@ async fn text_comes_through_delta_by_delta_with_the_servers_own_usage() {
         json!({ "choices": [], "usage": { "prompt_tokens": 7, "completion_tokens": 2 } }),
     ]);
 
-    let pieces = ask(&server.start().await, hello())
-        .await
-        .expect("an answer");
+    let pieces = ask(&server.start().await, hello()).await.expect("an answer");
 
-    let usage = Usage {
-        input_tokens: 7,
-        output_tokens: 2,
-    };
+    let usage = Usage { input_tokens: 7, output_tokens: 2 };
     assert_eq!(
         pieces,
-        [
-            Piece::Text("Good ".into()),
-            Piece::Text("day".into()),
-            Piece::End {
-                reason: StopReason::EndTurn,
-                usage
-            },
-        ]
+        [Piece::Text("Good ".into()), Piece::Text("day".into()), Piece::End { reason: StopReason::EndTurn, usage },]
     );
     assert_eq!(server.asked().0["authorization"], "Bearer secret");
 }
@@ -140,17 +95,12 @@ async fn a_tool_call_in_fragments_is_put_together() {
         json!({ "choices": [{ "delta": {}, "finish_reason": "tool_calls" }] }),
     ]);
 
-    let pieces = ask(&server.start().await, hello())
-        .await
-        .expect("an answer");
+    let pieces = ask(&server.start().await, hello()).await.expect("an answer");
 
     let [Piece::ToolUse(call), Piece::End { reason, .. }] = pieces.as_slice() else {
         panic!("a call and an end, not {pieces:?}");
     };
-    assert_eq!(
-        (call.tool_use_id.as_str(), call.name.as_str()),
-        ("call_1", "log")
-    );
+    assert_eq!((call.tool_use_id.as_str(), call.name.as_str()), ("call_1", "log"));
     assert_eq!(call.input, json!({ "kg": 81 }));
     assert_eq!(*reason, StopReason::ToolUse);
 }
@@ -183,12 +133,8 @@ fn everything_at_once() -> Value {
 
 #[tokio::test]
 async fn a_request_is_said_in_the_servers_words() {
-    let server = ModelServer::streaming(&[
-        json!({ "choices": [{ "delta": {}, "finish_reason": "length" }] }),
-    ]);
-    ask(&server.start().await, everything_at_once())
-        .await
-        .expect("an answer");
+    let server = ModelServer::streaming(&[json!({ "choices": [{ "delta": {}, "finish_reason": "length" }] })]);
+    ask(&server.start().await, everything_at_once()).await.expect("an answer");
 
     insta::assert_snapshot!(serde_json::to_string_pretty(&server.asked().1).expect("JSON"), @r#"
     {
@@ -275,10 +221,7 @@ async fn the_servers_errors_become_the_ones_bedrock_has() {
         (401, r#"{"error":{"message":"bad key"}}"#),
         (404, r#"{"error":"model 'x' not found"}"#),
         (429, r#"{"error":{"message":"slow down"}}"#),
-        (
-            400,
-            r#"{"error":{"code":"context_length_exceeded","message":"too long"}}"#,
-        ),
+        (400, r#"{"error":{"code":"context_length_exceeded","message":"too long"}}"#),
         (400, r#"{"error":{"message":"no such parameter"}}"#),
         (504, "gateway time-out"),
         (503, r#"{"error":{"message":"loading model"}}"#),
@@ -286,9 +229,7 @@ async fn the_servers_errors_become_the_ones_bedrock_has() {
     ] {
         let status = StatusCode::from_u16(status).expect("a status");
         let server = ModelServer::answering(status, body);
-        let error = ask(&server.start().await, hello())
-            .await
-            .expect_err("an error");
+        let error = ask(&server.start().await, hello()).await.expect_err("an error");
         told.push(crate::AwsError::from(error).to_string());
     }
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -305,42 +246,27 @@ async fn the_servers_errors_become_the_ones_bedrock_has() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_an_error_after_what_arrived() {
-    let server = ModelServer::answering(
-        StatusCode::OK,
-        "data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\n",
-    );
+    let server = ModelServer::answering(StatusCode::OK, "data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\n");
     let engine = OpenAi::new(&server.start().await, Some("m".into()), None).expect("an address");
     let conversation: Conversation = serde_json::from_value(hello()).expect("a request");
 
     let pieces: Vec<_> = engine.answer(conversation).collect().await;
 
     assert_eq!(pieces[0], Ok(Piece::Text("Good".into())));
-    assert!(
-        matches!(pieces[1], Err(EngineError::Failed(_))),
-        "{pieces:?}"
-    );
+    assert!(matches!(pieces[1], Err(EngineError::Failed(_))), "{pieces:?}");
     assert_eq!(pieces.len(), 2);
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
 
-    let error = ask(&format!("http://{address}/v1"), hello())
-        .await
-        .expect_err("nobody there");
+    let error = ask(&format!("http://{address}/v1"), hello()).await.expect_err("nobody there");
 
     assert!(matches!(error, EngineError::Unavailable(_)));
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("No model server answers at http://{address}/v1")),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&format!("No model server answers at http://{address}/v1")), "{error}");
 }
 
 #[test]

@@ -142,15 +142,7 @@ const OPENING: &[&str] = &[
     "greet me",
     "greet them",
 ];
-const APPETITE: &[&str] = &[
-    "appetite",
-    "hungry",
-    "hunger",
-    "craving*",
-    "not hungry",
-    "full so quickly",
-    "never full",
-];
+const APPETITE: &[&str] = &["appetite", "hungry", "hunger", "craving*", "not hungry", "full so quickly", "never full"];
 const MEDICATION: &[&str] = &[
     "dose*",
     "dosage",
@@ -305,28 +297,11 @@ const MEAL: &[&str] = &[
     "party",
 ];
 const EXERCISE: &[&str] = &[
-    "exercis*", "workout*", "work out", "walk*", "run", "running", "gym", "steps", "strength",
-    "training", "swim*", "cycl*", "yoga", "sport*",
+    "exercis*", "workout*", "work out", "walk*", "run", "running", "gym", "steps", "strength", "training", "swim*",
+    "cycl*", "yoga", "sport*",
 ];
-const GREETING: &[&str] = &[
-    "hello",
-    "hi",
-    "hey",
-    "hiya",
-    "good morning",
-    "good afternoon",
-    "good evening",
-    "dia duit",
-];
-const THANKS: &[&str] = &[
-    "thanks",
-    "thank you",
-    "cheers",
-    "bye",
-    "goodbye",
-    "good night",
-    "see you",
-];
+const GREETING: &[&str] = &["hello", "hi", "hey", "hiya", "good morning", "good afternoon", "good evening", "dia duit"];
+const THANKS: &[&str] = &["thanks", "thank you", "cheers", "bye", "goodbye", "good night", "see you"];
 
 /// Whether `text` speaks of a danger that goes before anything else one could answer.
 pub(super) fn is_danger(text: &str) -> bool {
@@ -378,20 +353,12 @@ fn topic(words: &Words, introduces: bool) -> Topic {
     if introduces {
         return Topic::Introduction;
     }
-    let everyday: [(&[&str], Topic); 4] = [
-        (CHECK_IN, Topic::CheckIn),
-        (EXERCISE, Topic::Exercise),
-        (MEAL, Topic::Meal),
-        (THANKS, Topic::Thanks),
-    ];
+    let everyday: [(&[&str], Topic); 4] =
+        [(CHECK_IN, Topic::CheckIn), (EXERCISE, Topic::Exercise), (MEAL, Topic::Meal), (THANKS, Topic::Thanks)];
     if let Some((_, topic)) = everyday.iter().find(|(phrases, _)| words.has_any(phrases)) {
         return *topic;
     }
-    if is_greeting(words) {
-        Topic::Greeting
-    } else {
-        Topic::Other
-    }
+    if is_greeting(words) { Topic::Greeting } else { Topic::Other }
 }
 
 fn danger(words: &Words) -> Option<Topic> {
@@ -404,9 +371,7 @@ fn danger(words: &Words) -> Option<Topic> {
     let harmless = words.has_any(&["binge watch*", "binge watching"]);
     dangers
         .iter()
-        .find(|(phrases, topic)| {
-            words.has_any(phrases) && !(harmless && *topic == Topic::EatingDisorder)
-        })
+        .find(|(phrases, topic)| words.has_any(phrases) && !(harmless && *topic == Topic::EatingDisorder))
         .map(|(_, topic)| *topic)
         .or_else(|| eats_too_little(words).then_some(Topic::TooLittle))
 }
@@ -457,10 +422,7 @@ fn quantity(words: &Words, units: &[&str]) -> Option<f64> {
         if units.contains(&word) {
             return before;
         }
-        if let Some(number) = units
-            .iter()
-            .find_map(|unit| word.strip_suffix(unit)?.parse().ok())
-        {
+        if let Some(number) = units.iter().find_map(|unit| word.strip_suffix(unit)?.parse().ok()) {
             return Some(number);
         }
         before = word.parse().ok();
@@ -475,11 +437,7 @@ fn compose(topic: Topic, manner: Manner<'_>) -> String {
     let opener = addressed(opener(topic, manner.tone), manner.facts);
     let substance = substance(topic, manner.on_glp1);
     let forward = forward(manner.tone, manner.turn);
-    [opener.as_str(), substance, forward]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    [opener.as_str(), substance, forward].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Puts the user's name where the line has a place for it.
@@ -533,12 +491,8 @@ fn referral(topic: Topic) -> Option<&'static str> {
 fn opener(topic: Topic, tone: Tone) -> &'static str {
     match topic {
         Topic::Lapse | Topic::Plateau | Topic::Motivation => match tone {
-            Tone::Gentle => {
-                "Thank you for telling me{name}; that sounds hard, and it says nothing bad about you."
-            }
-            Tone::Pragmatic => {
-                "Okay{name}, this happens to everyone, and it is information we can use."
-            }
+            Tone::Gentle => "Thank you for telling me{name}; that sounds hard, and it says nothing bad about you.",
+            Tone::Pragmatic => "Okay{name}, this happens to everyone, and it is information we can use.",
             Tone::Upbeat => "You showed up and said it{name}, and that already counts for a lot!",
             Tone::Structured => {
                 "Thanks{name}; let's look at it in order: what happened, what it tells us, what comes next."
@@ -583,9 +537,7 @@ fn substance(topic: Topic, on_glp1: bool) -> &'static str {
         Topic::Lapse => {
             "One setback doesn't undo your progress; it shows what was difficult, and that is something to learn from."
         }
-        Topic::HonestLogging => {
-            "A lapse that is written down has already turned into something to learn from."
-        }
+        Topic::HonestLogging => "A lapse that is written down has already turned into something to learn from.",
         Topic::Plateau => {
             "A plateau is normal: as a body gets lighter it needs a little less, and water can hide a \
              change for weeks. Look at the trend of three or four weeks and not at single days. Two \
@@ -598,15 +550,9 @@ fn substance(topic: Topic, on_glp1: bool) -> &'static str {
         Topic::Maintenance => {
             "Holding steady is success in itself, and the habits that got you here are the ones that keep it."
         }
-        Topic::Success => {
-            "Notice what helped, because that is worth more than any number on a scale."
-        }
-        Topic::CheckIn => {
-            "Showing up for a check-in is a habit that pays, whatever the number says."
-        }
-        Topic::Introduction => {
-            "Slow and steady is what lasts, and we can shape it around your life."
-        }
+        Topic::Success => "Notice what helped, because that is worth more than any number on a scale.",
+        Topic::CheckIn => "Showing up for a check-in is a habit that pays, whatever the number says.",
+        Topic::Introduction => "Slow and steady is what lasts, and we can shape it around your life.",
         Topic::Appetite if on_glp1 => {
             "On your medicine a smaller appetite is the medicine at work, not a matter of willpower, \
              either way. When you eat less, quality counts: protein first at each meal, then vegetables \
@@ -643,13 +589,9 @@ fn substance(topic: Topic, on_glp1: bool) -> &'static str {
              while weight changes. Add a little at a time, and if you have pain or a condition, ask your \
              doctor first what suits you."
         }
-        Topic::Opening | Topic::Greeting => {
-            "I'm here for the good days and for the difficult ones alike."
-        }
+        Topic::Opening | Topic::Greeting => "I'm here for the good days and for the difficult ones alike.",
         Topic::Thanks => "You are doing the work; I only walk beside you.",
-        _ => {
-            "Tell me a little more about what is on your mind, so that we can find one step that fits your life."
-        }
+        _ => "Tell me a little more about what is on your mind, so that we can find one step that fits your life.",
     }
 }
 
@@ -707,10 +649,7 @@ mod tests {
             ("I want to lose 4 stone", Topic::LargeLoss),
             ("I only eat 500 calories a day", Topic::TooLittle),
             ("Hi there!", Topic::Greeting),
-            (
-                "The user has just opened the app. Greet them.",
-                Topic::Opening,
-            ),
+            ("The user has just opened the app. Greet them.", Topic::Opening),
             ("Thanks a lot", Topic::Thanks),
             ("The weather is strange", Topic::Other),
         ] {
@@ -723,39 +662,19 @@ mod tests {
         for (text, expected) in [
             ("I had a setback and I want to die", Topic::SelfHarm),
             ("chest pain after my workout", Topic::Emergency),
-            (
-                "I logged lunch and then made myself sick",
-                Topic::EatingDisorder,
-            ),
+            ("I logged lunch and then made myself sick", Topic::EatingDisorder),
             ("I feel hopeless about my diet", Topic::LowMood),
         ] {
             assert_eq!(topic_of(text), expected, "{text}");
         }
-        assert_ne!(
-            topic_of("I binge watched a series instead of walking"),
-            Topic::EatingDisorder
-        );
+        assert_ne!(topic_of("I binge watched a series instead of walking"), Topic::EatingDisorder);
     }
 
     #[test]
     fn a_setback_is_met_in_the_tone_that_is_asked_for() {
-        let facts = Facts {
-            name: Some("Aoife".into()),
-            goal: None,
-        };
-        let said = [
-            Tone::Gentle,
-            Tone::Pragmatic,
-            Tone::Upbeat,
-            Tone::Structured,
-        ]
-        .map(|tone| {
-            let manner = Manner {
-                tone,
-                on_glp1: false,
-                facts: &facts,
-                turn: 1,
-            };
+        let facts = Facts { name: Some("Aoife".into()), goal: None };
+        let said = [Tone::Gentle, Tone::Pragmatic, Tone::Upbeat, Tone::Structured].map(|tone| {
+            let manner = Manner { tone, on_glp1: false, facts: &facts, turn: 1 };
             answer("I had a setback today", manner)
         });
         insta::assert_snapshot!(said.join("\n"), @"
@@ -768,12 +687,7 @@ mod tests {
 
     #[test]
     fn on_a_glp1_medicine_appetite_is_not_willpower() {
-        let manner = Manner {
-            tone: Tone::Gentle,
-            on_glp1: true,
-            facts: &Facts::default(),
-            turn: 1,
-        };
+        let manner = Manner { tone: Tone::Gentle, on_glp1: true, facts: &Facts::default(), turn: 1 };
         insta::assert_snapshot!(answer("I'm never hungry any more", manner), @"I'm glad you brought that up. On your medicine a smaller appetite is the medicine at work, not a matter of willpower, either way. When you eat less, quality counts: protein first at each meal, then vegetables and fruit, and water through the day. A little strength work keeps your muscle. If you can hardly eat or drink, or feel unwell, tell whoever prescribes it for you. What would feel manageable for tomorrow?");
     }
 }

@@ -38,12 +38,8 @@ impl Engine for Scripted {
         let pieces = match line(&conversation) {
             Line::Words(text) => spoken(&conversation, &text, input_tokens),
             Line::Call(call) => {
-                let output_tokens =
-                    tokens::count(&call.name) + tokens::count(&call.input.to_string());
-                let usage = Usage {
-                    input_tokens,
-                    output_tokens,
-                };
+                let output_tokens = tokens::count(&call.name) + tokens::count(&call.input.to_string());
+                let usage = Usage { input_tokens, output_tokens };
                 let reason = StopReason::ToolUse;
                 vec![Piece::ToolUse(call), Piece::End { reason, usage }]
             }
@@ -56,10 +52,7 @@ impl Engine for Scripted {
 fn spoken(conversation: &Conversation, text: &str, input_tokens: u64) -> Vec<Piece> {
     let (text, reason) = bounded(conversation, text);
     let parts: Vec<&str> = tokens::split(&text).collect();
-    let usage = Usage {
-        input_tokens,
-        output_tokens: parts.len() as u64,
-    };
+    let usage = Usage { input_tokens, output_tokens: parts.len() as u64 };
     parts
         .chunks(TOKENS_PER_DELTA)
         .map(|part| Piece::Text(part.concat()))
@@ -70,16 +63,9 @@ fn spoken(conversation: &Conversation, text: &str, input_tokens: u64) -> Vec<Pie
 /// Cuts `text` at the first stop sequence, which is left out, and at the most tokens.
 fn bounded(conversation: &Conversation, text: &str) -> (String, StopReason) {
     let inference = &conversation.inference_config;
-    let stop = inference
-        .stop_sequences
-        .iter()
-        .filter_map(|sequence| text.find(sequence.as_str()))
-        .min();
+    let stop = inference.stop_sequences.iter().filter_map(|sequence| text.find(sequence.as_str())).min();
     let stopped = stop.and_then(|at| text.get(..at)).unwrap_or(text);
-    let most = inference
-        .max_tokens
-        .and_then(|most| usize::try_from(most).ok())
-        .unwrap_or(usize::MAX);
+    let most = inference.max_tokens.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     let kept: Vec<&str> = tokens::split(stopped).take(most).collect();
     let kept = kept.concat();
     let reason = if kept.len() < stopped.len() {
@@ -117,17 +103,10 @@ fn words(conversation: &Conversation, last: &Message) -> String {
     let turn = said.len();
     let rest = match persona.role {
         persona::Role::Coach { tone, on_glp1 } => {
-            let manner = Manner {
-                tone,
-                on_glp1,
-                facts: &facts,
-                turn,
-            };
+            let manner = Manner { tone, on_glp1, facts: &facts, turn };
             as_coach(&text, manner, &history)
         }
-        persona::Role::Assistant => {
-            as_assistant(&text, &facts, &history, persona.greeting.is_some())
-        }
+        persona::Role::Assistant => as_assistant(&text, &facts, &history, persona.greeting.is_some()),
     };
     match persona.greeting {
         Some(greeting) if greeting.always || first || coach::is_greeting(&Words::of(&text)) => {
@@ -148,11 +127,7 @@ fn history(conversation: &Conversation, said: &[String]) -> History {
         .map(Message::text)
         .find(|text| !text.is_empty());
     History {
-        said: earlier
-            .iter()
-            .filter(|text| !text.is_empty() && !coach::is_opening(&Words::of(text)))
-            .cloned()
-            .collect(),
+        said: earlier.iter().filter(|text| !text.is_empty() && !coach::is_opening(&Words::of(text))).cloned().collect(),
         answered,
     }
 }
@@ -178,21 +153,14 @@ fn as_assistant(text: &str, facts: &Facts, history: &History, has_greeting: bool
     if told.goal.is_some() {
         return "That's a fine goal, and I'll keep it in mind!".to_owned();
     }
-    let named = facts
-        .name
-        .as_ref()
-        .map(|name| format!(", {name}"))
-        .unwrap_or_default();
+    let named = facts.name.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
     let begins = coach::is_greeting(&words) || coach::is_opening(&words);
     match (begins, has_greeting) {
         (true, true) => {
             format!("It's lovely to hear from you{named}, and everything is running smoothly!")
         }
         (true, false) => format!("Hello{named}! How can I help you today?"),
-        (false, _) => format!(
-            "Thanks{named}, I read you loud and clear: “{}”",
-            text.trim()
-        ),
+        (false, _) => format!("Thanks{named}, I read you loud and clear: “{}”", text.trim()),
     }
 }
 

@@ -57,17 +57,11 @@ impl Persona {
         let words = Words::of(prompt);
         let is_coach = words.has_any(&["coach", "coaching", "weight management", "weight loss"]);
         let role = if is_coach {
-            Role::Coach {
-                tone: Tone::of(&words),
-                on_glp1: is_on_glp1(&words),
-            }
+            Role::Coach { tone: Tone::of(&words), on_glp1: is_on_glp1(&words) }
         } else {
             Role::Assistant
         };
-        Self {
-            greeting: Greeting::of(prompt),
-            role,
-        }
+        Self { greeting: Greeting::of(prompt), role }
     }
 }
 
@@ -77,27 +71,16 @@ impl Greeting {
     /// The first quotation in a sentence that is about beginning or greeting.
     fn of(prompt: &str) -> Option<Self> {
         let mut rest = prompt;
-        while let Some((open, mark)) = rest
-            .char_indices()
-            .find(|(_, mark)| closing(*mark).is_some())
-        {
+        while let Some((open, mark)) = rest.char_indices().find(|(_, mark)| closing(*mark).is_some()) {
             let (before, quoted) = rest.split_at(open);
             let quoted = &quoted[mark.len_utf8()..];
             let close = quoted.find(closing(mark)?)?;
             let text = quoted[..close].trim();
-            let sentence = Words::of(
-                before
-                    .rsplit(['.', '!', '?', '\n'])
-                    .next()
-                    .unwrap_or(before),
-            );
+            let sentence = Words::of(before.rsplit(['.', '!', '?', '\n']).next().unwrap_or(before));
             let asks = sentence.has_any(&["greet*", "begin*", "start*", "open*", "first"]);
             let forbids = sentence.has_any(&["never", "not", "don't", "avoid"]);
             if asks && !forbids && (1..=LONGEST_GREETING).contains(&text.len()) {
-                return Some(Self {
-                    text: text.to_owned(),
-                    always: sentence.has_any(&["always", "every", "each"]),
-                });
+                return Some(Self { text: text.to_owned(), always: sentence.has_any(&["always", "every", "each"]) });
             }
             rest = &quoted[close..];
             rest = rest.get(mark.len_utf8()..).unwrap_or_default();
@@ -181,20 +164,12 @@ mod tests {
     fn a_coach_speaks_in_the_tone_that_is_named_as_the_style() {
         let role = |prompt: &str| Persona::of(prompt).role;
         assert_eq!(
-            role(
-                "You coach people in weight management. Be gentle with setbacks. Style: structured, in steps."
-            ),
-            Role::Coach {
-                tone: Tone::Structured,
-                on_glp1: false
-            }
+            role("You coach people in weight management. Be gentle with setbacks. Style: structured, in steps."),
+            Role::Coach { tone: Tone::Structured, on_glp1: false }
         );
         assert_eq!(
             role("A weight management coach, upbeat. The person takes a GLP-1 medicine."),
-            Role::Coach {
-                tone: Tone::Upbeat,
-                on_glp1: true
-            }
+            Role::Coach { tone: Tone::Upbeat, on_glp1: true }
         );
         assert_eq!(role("You translate into Irish."), Role::Assistant);
     }

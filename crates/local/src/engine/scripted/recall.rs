@@ -30,9 +30,8 @@ const NAMES_PERHAPS: [&str; 5] = ["call me ", "i'm ", "i am ", "this is ", "it's
 
 /// Capitalised words after "I'm" that are no names.
 const NOT_NAMES: [&str; 19] = [
-    "American", "Asian", "British", "Catholic", "Diabetic", "Dutch", "English", "European", "Fine",
-    "French", "German", "Irish", "Italian", "Muslim", "Ok", "Polish", "Scottish", "Spanish",
-    "Vegan",
+    "American", "Asian", "British", "Catholic", "Diabetic", "Dutch", "English", "European", "Fine", "French", "German",
+    "Irish", "Italian", "Muslim", "Ok", "Polish", "Scottish", "Spanish", "Vegan",
 ];
 
 /// Words before a goal, whatever it is.
@@ -53,8 +52,8 @@ const GOALS_PERHAPS: [&str; 10] = [
 ];
 
 const GOAL_VERBS: [&str; 18] = [
-    "be", "build", "climb", "cut", "drop", "eat", "feel", "fit", "gain", "get", "hold", "keep",
-    "lose", "maintain", "reach", "run", "stay", "weigh",
+    "be", "build", "climb", "cut", "drop", "eat", "feel", "fit", "gain", "get", "hold", "keep", "lose", "maintain",
+    "reach", "run", "stay", "weigh",
 ];
 
 /// What a conversation has told about the user.
@@ -95,22 +94,15 @@ pub(super) fn answer(question: &str, facts: &Facts, history: &History) -> Option
     if asks_for_everything(&words) {
         return Some(everything(facts, history));
     }
-    let known: Vec<String> = [
-        asks_for_name(&words).then(|| own_name(facts)),
-        asks_for_goal(&words).then(|| own_goal(facts)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let known: Vec<String> =
+        [asks_for_name(&words).then(|| own_name(facts)), asks_for_goal(&words).then(|| own_goal(facts))]
+            .into_iter()
+            .flatten()
+            .collect();
     if !known.is_empty() {
         return Some(known.join(" "));
     }
-    if words.has_any(&[
-        "what did you say",
-        "what did you just say",
-        "what did you tell me",
-        "repeat that",
-    ]) {
+    if words.has_any(&["what did you say", "what did you just say", "what did you tell me", "repeat that"]) {
         return Some(match &history.answered {
             Some(answer) => format!("I said: “{}”", shortened(answer)),
             None => "I haven't said anything before this; our conversation begins here.".to_owned(),
@@ -141,9 +133,9 @@ fn asks_for_everything(words: &Words) -> bool {
 
 fn asks_for_name(words: &Words) -> bool {
     let states = words.has_any(&["my name's", "call me"])
-        || words.after("my name is").is_some_and(|rest| {
-            !rest.is_empty() && !rest.starts_with("what") && !rest.starts_with("again")
-        });
+        || words
+            .after("my name is")
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with("what") && !rest.starts_with("again"));
     let asks = words.has_any(&[
         "who am i",
         "what am i called",
@@ -151,8 +143,7 @@ fn asks_for_name(words: &Words) -> bool {
         "what do you call me",
         "what did i say i was called",
     ]);
-    asks || (words.has("my name") && !states)
-        || (words.has("what's my name") || words.has("what is my name"))
+    asks || (words.has("my name") && !states) || (words.has("what's my name") || words.has("what is my name"))
 }
 
 fn asks_for_goal(words: &Words) -> bool {
@@ -168,21 +159,15 @@ fn asks_for_goal(words: &Words) -> bool {
         "how much weight do i want to lose",
     ]);
     let about_goal = words.has_any(&["my goal", "my target", "my aim", "my goals"]);
-    let in_question = words.has_any(&[
-        "what", "what's", "which", "remember", "know", "tell", "remind", "recall", "repeat",
-    ]);
+    let in_question =
+        words.has_any(&["what", "what's", "which", "remember", "know", "tell", "remind", "recall", "repeat"]);
     let states = words.has_any(&["my goal is", "my aim is", "my target is"])
         && !words.has_any(&["what my goal is", "what my aim is", "what my target is"]);
     asks || (about_goal && in_question && !states)
 }
 
 fn asks_for_first_message(words: &Words) -> bool {
-    words.has_any(&[
-        "my first message",
-        "the first thing i said",
-        "what did i say first",
-        "what did i first say",
-    ])
+    words.has_any(&["my first message", "the first thing i said", "what did i say first", "what did i first say"])
 }
 
 fn asks_for_messages(words: &Words) -> bool {
@@ -209,8 +194,7 @@ fn asks_for_messages(words: &Words) -> bool {
         "do you remember what*",
         "do you remember our*",
     ]);
-    let asked_to_keep =
-        words.has("did i ask you to remember") || words.has("asked you to remember");
+    let asked_to_keep = words.has("did i ask you to remember") || words.has("asked you to remember");
     outright || asked_to_keep
 }
 
@@ -249,48 +233,27 @@ fn everything(facts: &Facts, history: &History) -> String {
 
 fn recent(history: &History) -> Vec<&str> {
     let skipped = history.said.len().saturating_sub(MOST_QUOTES);
-    history
-        .said
-        .iter()
-        .skip(skipped)
-        .map(String::as_str)
-        .collect()
+    history.said.iter().skip(skipped).map(String::as_str).collect()
 }
 
 fn quote(messages: &[&str]) -> String {
     if messages.is_empty() {
-        return "You haven't told me anything before this; our conversation begins here."
-            .to_owned();
+        return "You haven't told me anything before this; our conversation begins here.".to_owned();
     }
-    let quotes: Vec<String> = messages
-        .iter()
-        .map(|message| format!("“{}”", shortened(message)))
-        .collect();
+    let quotes: Vec<String> = messages.iter().map(|message| format!("“{}”", shortened(message))).collect();
     format!("You told me: {}", quotes.join(", then "))
 }
 
 /// Answers "what is my …" when an earlier message says "my … is …".
 fn particular(words: &Words, history: &History) -> Option<String> {
-    let cues = [
-        "what's my",
-        "what is my",
-        "what was my",
-        "what are my",
-        "remember my",
-        "tell me my",
-    ];
+    let cues = ["what's my", "what is my", "what was my", "what are my", "remember my", "tell me my"];
     let asked = cues.iter().find_map(|cue| words.after(cue))?;
-    let thing = asked
-        .trim_end_matches(" again")
-        .trim_end_matches(" please")
-        .trim();
+    let thing = asked.trim_end_matches(" again").trim_end_matches(" please").trim();
     if thing.is_empty() {
         return None;
     }
     let value = history.said.iter().rev().find_map(|text| {
-        [" is ", " was ", " are "]
-            .iter()
-            .find_map(|verb| phrase_after(text, &format!("my {thing}{verb}")))
+        [" is ", " was ", " are "].iter().find_map(|verb| phrase_after(text, &format!("my {thing}{verb}")))
     })?;
     Some(format!("Your {thing} is {}.", to_the_user(&value)))
 }
@@ -316,12 +279,7 @@ fn name_in(text: &str) -> Option<String> {
         .filter(|(_, word)| !is_question_word(word))
         .min_by_key(|(left, _)| *left)
         .map(|(_, word)| capitalised(word));
-    let perhaps = || {
-        NAMES_PERHAPS
-            .iter()
-            .filter_map(|cue| last_after(&text, cue))
-            .find_map(lone_name)
-    };
+    let perhaps = || NAMES_PERHAPS.iter().filter_map(|cue| last_after(&text, cue)).find_map(lone_name);
     surely.or_else(perhaps)
 }
 
@@ -332,11 +290,7 @@ fn lone_name(rest: &str) -> Option<String> {
     let capital = letters.next().is_some_and(char::is_uppercase);
     let small = letters.clone().next().is_some() && letters.all(|letter| !letter.is_uppercase());
     let tail = rest.get(word.len()..).unwrap_or_default();
-    let ends = tail
-        .trim_start()
-        .chars()
-        .next()
-        .is_none_or(|next| ".,!?;:()\n–—-".contains(next))
+    let ends = tail.trim_start().chars().next().is_none_or(|next| ".,!?;:()\n–—-".contains(next))
         || [" and ", " here", " by the way", " from "]
             .iter()
             .any(|follows| tail.to_ascii_lowercase().starts_with(follows));
@@ -350,9 +304,7 @@ fn goal_in(text: &str) -> Option<String> {
         GOALS_PERHAPS.iter().find_map(|cue| {
             let wish = phrase_after(&text, cue)?;
             let verb = wish.split(' ').next()?.to_ascii_lowercase();
-            GOAL_VERBS
-                .contains(&verb.as_str())
-                .then(|| format!("to {wish}"))
+            GOAL_VERBS.contains(&verb.as_str()).then(|| format!("to {wish}"))
         })
     };
     surely.or_else(perhaps).map(|goal| to_the_user(&goal))
@@ -363,13 +315,8 @@ fn last_after<'a>(text: &'a str, cue: &str) -> Option<&'a str> {
     let lower = text.to_ascii_lowercase();
     let at = lower.rmatch_indices(cue).map(|(at, _)| at).find(|at| {
         let before = &lower[..*at];
-        let begins_a_word = before
-            .chars()
-            .next_back()
-            .is_none_or(|before| !before.is_alphanumeric() && before != '\'');
-        let asks = ["did ", "do ", "what "]
-            .iter()
-            .any(|word| before.ends_with(word));
+        let begins_a_word = before.chars().next_back().is_none_or(|before| !before.is_alphanumeric() && before != '\'');
+        let asks = ["did ", "do ", "what "].iter().any(|word| before.ends_with(word));
         begins_a_word && !asks
     })?;
     text.get(at + cue.len()..).map(str::trim_start)
@@ -403,24 +350,18 @@ fn end_of_thought(text: &str) -> usize {
 }
 
 fn first_word(text: &str) -> Option<&str> {
-    let end = text
-        .find(|character: char| !character.is_alphabetic() && !"'-".contains(character))
-        .unwrap_or(text.len());
-    text.get(..end)
-        .map(|word| word.trim_end_matches(['\'', '-']))
-        .filter(|word| !word.is_empty())
+    let end =
+        text.find(|character: char| !character.is_alphabetic() && !"'-".contains(character)).unwrap_or(text.len());
+    text.get(..end).map(|word| word.trim_end_matches(['\'', '-'])).filter(|word| !word.is_empty())
 }
 
 fn is_question_word(word: &str) -> bool {
-    ["what", "not", "again", "which", "unknown", "a", "the"]
-        .contains(&word.to_ascii_lowercase().as_str())
+    ["what", "not", "again", "which", "unknown", "a", "the"].contains(&word.to_ascii_lowercase().as_str())
 }
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn straightened(text: &str) -> String {
@@ -472,10 +413,7 @@ mod tests {
         for (text, goal) in [
             ("I want to lose 10 kg", Some("to lose 10 kg")),
             ("My goal is to lose 7.5 kg, slowly", Some("to lose 7.5 kg")),
-            (
-                "I'd like to fit into my old jeans because of a wedding",
-                Some("to fit into your old jeans"),
-            ),
+            ("I'd like to fit into my old jeans because of a wedding", Some("to fit into your old jeans")),
             ("my goal is 70 kg and my name is Ed", Some("70 kg")),
             ("I want to know what to eat", None),
             ("what is my goal?", None),
@@ -489,10 +427,7 @@ mod tests {
             "My name is Aoife and I want to lose 10 kg.",
             "Please remember the word pelican. My favourite colour is teal!",
         ];
-        let history = History {
-            said: said.map(str::to_owned).to_vec(),
-            answered: Some("I will.".to_owned()),
-        };
+        let history = History { said: said.map(str::to_owned).to_vec(), answered: Some("I will.".to_owned()) };
         let facts = Facts::gather(said.into_iter().chain([question]));
         answer(question, &facts, &history)
     }
@@ -508,11 +443,7 @@ mod tests {
             "Who am I?",
             "do you still know what my name is?",
         ] {
-            assert_eq!(
-                asked(question).as_deref(),
-                Some("Your name is Aoife."),
-                "{question}"
-            );
+            assert_eq!(asked(question).as_deref(), Some("Your name is Aoife."), "{question}");
         }
     }
 
@@ -525,11 +456,7 @@ mod tests {
             "How much did I want to lose?",
             "what am I working towards?",
         ] {
-            assert_eq!(
-                asked(question).as_deref(),
-                Some("You told me that your goal is to lose 10 kg."),
-                "{question}"
-            );
+            assert_eq!(asked(question).as_deref(), Some("You told me that your goal is to lose 10 kg."), "{question}");
         }
     }
 

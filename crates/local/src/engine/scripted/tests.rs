@@ -8,8 +8,7 @@ use crate::engine::conversation::{Conversation, StopReason, ToolUse, Usage};
 use crate::engine::{Engine, Piece};
 
 const COACH: &str = "You are a weight management coach. Style: gentle.";
-const GREETER: &str =
-    "You are a friendly agent. Begin with \"Hello from AgentCore!\" and one cheerful line.";
+const GREETER: &str = "You are a friendly agent. Begin with \"Hello from AgentCore!\" and one cheerful line.";
 
 /// What came of one conversation.
 #[derive(Debug)]
@@ -30,12 +29,7 @@ async fn ask(request: Value) -> Answer {
             Piece::Text(delta) => text.push_str(&delta),
             Piece::ToolUse(call) => calls.push(call),
             Piece::End { reason, usage } => {
-                return Answer {
-                    text,
-                    calls,
-                    reason,
-                    usage,
-                };
+                return Answer { text, calls, reason, usage };
             }
         }
     }
@@ -66,11 +60,7 @@ async fn a_quoted_greeting_opens_the_conversation_and_only_that() {
 
 #[tokio::test]
 async fn the_coach_recalls_across_turns_and_only_what_it_was_sent() {
-    let with_history = [
-        "I'm Aoife and I want to lose 5 kg",
-        "Welcome!",
-        "What's my name and what is my goal?",
-    ];
+    let with_history = ["I'm Aoife and I want to lose 5 kg", "Welcome!", "What's my name and what is my goal?"];
     insta::assert_snapshot!(says(COACH, &with_history).await, @"Your name is Aoife. You told me that your goal is to lose 5 kg. Shall we choose one gentle step for the days ahead?");
     insta::assert_snapshot!(says(COACH, &["What's my name?"]).await, @"I don't know your name yet; you haven't told me. What would feel manageable for tomorrow?");
     insta::assert_snapshot!(says(COACH, &["I had a setback", "It happens.", "What did I just tell you?"]).await, @"You told me: “I had a setback” Shall we choose one gentle step for the days ahead?");
@@ -78,11 +68,7 @@ async fn the_coach_recalls_across_turns_and_only_what_it_was_sent() {
 
 #[tokio::test]
 async fn the_coach_uses_the_name_it_was_told() {
-    let answer = says(
-        COACH,
-        &["My name is Aoife", "Welcome!", "I had a setback today"],
-    )
-    .await;
+    let answer = says(COACH, &["My name is Aoife", "Welcome!", "I had a setback today"]).await;
     assert!(answer.contains("Aoife"), "{answer}");
     assert!(answer.ends_with('?'), "does not look forward: {answer}");
 }

@@ -5,9 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::conversation::{
-    Conversation, Message, ToolChoice, ToolResultStatus, ToolSpecification, ToolUse,
-};
+use super::super::conversation::{Conversation, Message, ToolChoice, ToolResultStatus, ToolSpecification, ToolUse};
 use super::words::Words;
 
 /// The call to make in answer to `message`, the last of `conversation`; none to speak instead.

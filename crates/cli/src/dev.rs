@@ -1,0 +1,120 @@
+//! `vitracka dev`: the local AWS with the agents, and a line for whatever happens.
+
+mod told;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentcore_local::bedrock::{Bedrock, Brain, FaultSyntaxError, Faults, Relay, RelayError};
+use agentcore_local::engine::{OpenAi, OpenAiError, Scripted};
+use agentcore_local::{Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, SessionTimes, StartError};
+use agentcore_runtime::core::agent::Agent as _;
+use coach_companion::CoachCompanion;
+use test_agent::TestAgent;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::arguments::Dev;
+use told::Teller;
+
+/// Why the local AWS cannot run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DevError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Fault(#[from] FaultSyntaxError),
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    #[error(transparent)]
+    OpenAi(#[from] OpenAiError),
+    #[error(transparent)]
+    Name(#[from] AgentNameError),
+    #[error("--agent {0} names no command; write it as --agent name='command with arguments' or name=http://127.0.0.1:8080")]
+    NoCommand(String),
+    #[error("this program cannot find itself, to start the agents from: {0}")]
+    NoProgram(#[source] std::io::Error),
+}
+
+/// Runs until Ctrl-C or SIGTERM, and ends everything it started.
+pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
+    let config = LocalConfig {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, dev.port)),
+        data_directory: Some(dev.data.clone()),
+        agents: agents(&dev)?,
+        times: SessionTimes {
+            idle_timeout: Duration::from_secs(dev.idle_timeout.into()),
+            ..SessionTimes::default()
+        },
+        ..LocalConfig::default()
+    };
+    let names: Vec<AgentName> = config.agents.iter().map(|agent| agent.name.clone()).collect();
+    let local = Local::start(config, bedrock(&dev).await?).await?;
+    let mut notices = local.notices();
+    println!("{}", told::greeting(local.address(), &dev, &names));
+    let mut teller = Teller::default();
+    let ending = agentcore_runtime::asked_to_end();
+    tokio::pin!(ending);
+    loop {
+        tokio::select! {
+            () = &mut ending => break,
+            notice = notices.recv() => match notice {
+                Ok(notice) => if let Some(line) = teller.tell(&notice) { println!("{line}") },
+                Err(RecvError::Lagged(missed)) => eprintln!("{missed} notices came too fast to show"),
+                Err(RecvError::Closed) => break,
+            },
+        }
+    }
+    local.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who answers model calls.
+async fn bedrock(dev: &Dev) -> Result<Bedrock, DevError> {
+    let brain = match (&dev.model_url, dev.model.as_str()) {
+        (Some(url), _) => {
+            Brain::Engine(Arc::new(OpenAi::new(url, dev.model_name.clone(), dev.model_key.clone())?))
+        }
+        (None, "bedrock") => Brain::Relay(Relay::from_environment().await?),
+        (None, _) => Brain::Engine(Arc::new(Scripted)),
+    };
+    let faults = Faults::default();
+    for fault in &dev.faults {
+        faults.arm(fault)?;
+    }
+    Ok(Bedrock::new(brain).with_faults(faults))
+}
+
+/// Ours, and those given on the command line, which may stand in for ours.
+fn agents(dev: &Dev) -> Result<Vec<Agent>, DevError> {
+    let program = std::env::current_exe().map_err(DevError::NoProgram)?.display().to_string();
+    let mut agents = BTreeMap::new();
+    for name in [CoachCompanion::NAME, TestAgent::NAME] {
+        let source = AgentSource::Command {
+            program: program.clone(),
+            arguments: vec!["agent".to_owned(), name.to_owned()],
+            environment: BTreeMap::new(),
+        };
+        agents.insert(name.parse::<AgentName>()?, source);
+    }
+    for given in &dev.agents {
+        let (name, source) = given.split_once('=').ok_or_else(|| DevError::NoCommand(given.clone()))?;
+        agents.insert(name.parse()?, source_of(source).ok_or_else(|| DevError::NoCommand(given.clone()))?);
+    }
+    Ok(agents.into_iter().map(|(name, source)| Agent { name, source }).collect())
+}
+
+/// A URL of something that runs, or a command line, which a shell reads as it was typed.
+fn source_of(text: &str) -> Option<AgentSource> {
+    if text.starts_with("http://") {
+        return text.parse().ok().map(AgentSource::Url);
+    }
+    (!text.trim().is_empty()).then(|| AgentSource::Command {
+        program: "/bin/sh".to_owned(),
+        // The shell becomes the command, so that signals reach it.
+        arguments: vec!["-c".to_owned(), format!("exec {text}")],
+        environment: BTreeMap::new(),
+    })
+}
