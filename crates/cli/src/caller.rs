@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use agentcore_runtime::core::aws::Aws;
 use agentcore_runtime::core::model::residency::{DEFAULT_REGION, Region, Residency};
 use aws_sdk_bedrockagentcore::Client;
-use aws_sdk_bedrockagentcore::config::{Builder, Credentials};
 use aws_sdk_bedrockagentcore::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
 use aws_sdk_bedrockagentcore::primitives::{Blob, ByteStream};
 use serde_json::Value;
@@ -58,14 +57,11 @@ impl Caller {
         let endpoint = (!on_aws).then(|| endpoint.unwrap_or_else(|| LOCAL_ENDPOINT.to_owned()));
         // The agent keeps the residency rule; whoever calls it may sit anywhere.
         let region = Region::parse(&region, Residency::Any).map_err(|_| CallError::BadArn(agent.to_owned()))?;
-        let aws = Aws::new(region);
-        let mut config = Builder::from(aws.config().await);
-        if let Some(endpoint) = &endpoint {
-            config = config
-                .endpoint_url(endpoint)
-                .credentials_provider(Credentials::new("local", "local", None, None, "vitracka"));
-        }
-        Ok(Self { client: Client::from_conf(config.build()), agent: agent.to_owned(), session, endpoint })
+        let aws = match &endpoint {
+            Some(endpoint) => Aws::at(endpoint, region),
+            None => Aws::new(region),
+        };
+        Ok(Self { client: Client::new(aws.config().await), agent: agent.to_owned(), session, endpoint })
     }
 
     /// Sends a payload and waits for the whole answer.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::retry::RetryConfig;
@@ -26,13 +27,19 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Aws {
     region: Region,
+    endpoint: Option<String>,
     config: OnceCell<SdkConfig>,
 }
 
 impl Aws {
     /// AWS in `region`. Nothing is opened or read yet.
     pub fn new(region: Region) -> Self {
-        Self { region, config: OnceCell::new() }
+        Self { region, endpoint: None, config: OnceCell::new() }
+    }
+
+    /// Something that speaks as AWS does, at `endpoint`, where credentials are not checked: the local AWS.
+    pub fn at(endpoint: impl Into<String>, region: Region) -> Self {
+        Self { endpoint: Some(endpoint.into()), ..Self::new(region) }
     }
 
     /// The region's name.
@@ -50,7 +57,12 @@ impl Aws {
         // ring, not aws-lc: 2 MB smaller, and aws-lc does not start under arm64 emulation.
         let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        aws_config::defaults(BehaviorVersion::latest())
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(endpoint) = &self.endpoint {
+            let nobody = Credentials::new("local", "local", None, None, "local");
+            loader = loader.endpoint_url(endpoint).credentials_provider(nobody);
+        }
+        loader
             .region(aws_config::Region::new(self.region.as_str().to_owned()))
             .http_client(http)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))

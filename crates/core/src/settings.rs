@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::ModelParameters;
-use crate::model::residency::{DEFAULT_MODEL_ID, DEFAULT_REGION, ModelId, Region, Residency};
+use crate::model::residency::{DEFAULT_MODEL_ID, DEFAULT_REGION, ModelId, Region, Residency, ResidencyError};
 
 /// How many tokens of earlier turns go with a call unless `HISTORY_TOKENS` says otherwise: some
 /// hundred short turns, at 0.07 USD of input tokens a call at the most for Claude 3.5 Sonnet.
@@ -82,24 +82,9 @@ pub enum SettingsError {
         /// What is wrong, as the rest of the sentence.
         problem: String,
     },
-    /// Data would leave the EU.
-    #[error("{variable}={value} {problem}. Data stays in the EU unless DATA_RESIDENCY=any is set on purpose")]
-    OutsideEu {
-        /// The variable.
-        variable: &'static str,
-        /// Its value.
-        value: String,
-        /// What is wrong, as the rest of the sentence.
-        problem: String,
-    },
-    /// A model id with the version as people say it.
-    #[error("MODEL_ID={value} does not exist: Bedrock writes the version with dashes. Use MODEL_ID={right}")]
-    MistypedModel {
-        /// What was set.
-        value: String,
-        /// What was meant.
-        right: String,
-    },
+    /// The model or the region may not be used.
+    #[error(transparent)]
+    Residency(#[from] ResidencyError),
     /// Two places for one memory.
     #[error(
         "SESSION_MEMORY={session_memory} and BEDROCK_AGENTCORE_MEMORY_ID={memory_id} are both set; \
@@ -173,7 +158,7 @@ impl Patience {
         let seconds = |variable, otherwise| {
             let problem = "must be a number of seconds above 0, at most 3600";
             let read = environment.parse(variable, problem, |&value: &f64| value > 0.0 && value <= 3600.0)?;
-            Ok(read.map_or(otherwise, Duration::from_secs_f64))
+            Ok::<_, SettingsError>(read.map_or(otherwise, Duration::from_secs_f64))
         };
         Ok(Self {
             first_token: seconds(Self::FIRST_TOKEN, default.first_token)?,
@@ -234,10 +219,6 @@ impl SettingsError {
     /// A value its variable does not take; `problem` ends the sentence.
     pub fn invalid(variable: &'static str, value: &str, problem: impl Into<String>) -> Self {
         Self::Invalid { variable, value: value.to_owned(), problem: problem.into() }
-    }
-
-    pub(crate) fn outside_eu(variable: &'static str, value: &str, problem: impl Into<String>) -> Self {
-        Self::OutsideEu { variable, value: value.to_owned(), problem: problem.into() }
     }
 }
 

@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use crate::settings::SettingsError;
-
 /// The model asked when `MODEL_ID` says nothing: Claude 3.5 Sonnet through its EU profile.
 pub const DEFAULT_MODEL_ID: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
 
@@ -39,6 +37,35 @@ pub struct ModelId(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region(String);
 
+/// Why a model or region may not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResidencyError {
+    /// Data would leave the EU.
+    #[error("{variable}={value} {problem}. Data stays in the EU unless DATA_RESIDENCY=any is set on purpose")]
+    OutsideEu {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong, as the rest of the sentence.
+        problem: String,
+    },
+    /// A model id with the version as people say it.
+    #[error("MODEL_ID={value} does not exist: Bedrock writes the version with dashes. Use MODEL_ID={right}")]
+    Mistyped {
+        /// What was set.
+        value: String,
+        /// What was meant.
+        right: String,
+    },
+    /// No model has such an id.
+    #[error("MODEL_ID={0} is not a model id; {DEFAULT_MODEL_ID} is one")]
+    NotAModel(String),
+    /// There is no such rule.
+    #[error("DATA_RESIDENCY={0} must be `eu` or `any`")]
+    NotARule(String),
+}
+
 // === impl Residency ===
 
 impl Residency {
@@ -46,11 +73,11 @@ impl Residency {
     ///
     /// # Errors
     /// When the value is neither `eu` nor `any`.
-    pub fn parse(value: &str) -> Result<Self, SettingsError> {
+    pub fn parse(value: &str) -> Result<Self, ResidencyError> {
         match value {
             "eu" => Ok(Self::Eu),
             "any" => Ok(Self::Any),
-            _ => Err(SettingsError::invalid("DATA_RESIDENCY", value, "must be `eu` or `any`")),
+            _ => Err(ResidencyError::NotARule(value.to_owned())),
         }
     }
 }
@@ -64,21 +91,16 @@ impl ModelId {
     /// When the id is mistyped or empty, and, unless `residency` is [`Residency::Any`], when it is not
     /// an EU inference profile: an id that begins with `eu.`, or the ARN of such a profile in an EU
     /// region.
-    pub fn parse(value: &str, residency: Residency) -> Result<Self, SettingsError> {
+    pub fn parse(value: &str, residency: Residency) -> Result<Self, ResidencyError> {
         if let Some(right) = with_dashes(value) {
-            return Err(SettingsError::MistypedModel { value: value.to_owned(), right });
+            return Err(ResidencyError::Mistyped { value: value.to_owned(), right });
         }
         let well_formed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
         if value.is_empty() || !value.chars().all(well_formed) {
-            let problem = format!("is not a model id; {DEFAULT_MODEL_ID} is one");
-            return Err(SettingsError::invalid("MODEL_ID", value, problem));
+            return Err(ResidencyError::NotAModel(value.to_owned()));
         }
         if residency == Residency::Eu && !is_eu_profile(value) {
-            return Err(SettingsError::outside_eu(
-                "MODEL_ID",
-                value,
-                "is not an EU inference profile (their ids begin with `eu.`)",
-            ));
+            return Err(outside_eu("MODEL_ID", value, "is not an EU inference profile (their ids begin with `eu.`)"));
         }
         Ok(Self(value.to_owned()))
     }
@@ -104,6 +126,10 @@ fn with_dashes(value: &str) -> Option<String> {
     (digits(major) && digits(minor)).then(|| format!("{before}claude-{major}-{minor}-{rest}"))
 }
 
+fn outside_eu(variable: &'static str, value: &str, problem: impl Into<String>) -> ResidencyError {
+    ResidencyError::OutsideEu { variable, value: value.to_owned(), problem: problem.into() }
+}
+
 fn is_eu_profile(value: &str) -> bool {
     let Some(arn) = value.strip_prefix("arn:") else {
         return value.starts_with("eu.");
@@ -123,14 +149,14 @@ impl Region {
     ///
     /// # Errors
     /// When it is not one of [`EU_REGIONS`], unless `residency` is [`Residency::Any`].
-    pub fn parse(value: &str, residency: Residency) -> Result<Self, SettingsError> {
+    pub fn parse(value: &str, residency: Residency) -> Result<Self, ResidencyError> {
         if residency == Residency::Eu && !EU_REGIONS.contains(&value) {
             let problem = match value {
                 "eu-west-2" => "is in the United Kingdom, not in the EU".to_owned(),
                 "eu-central-2" => "is in Switzerland, not in the EU".to_owned(),
                 _ => format!("is not an EU region (those are {})", EU_REGIONS.join(", ")),
             };
-            return Err(SettingsError::outside_eu("AWS_REGION", value, problem));
+            return Err(outside_eu("AWS_REGION", value, problem));
         }
         Ok(Self(value.to_owned()))
     }
