@@ -1,0 +1,60 @@
+//! Node's side: AWS's JavaScript clients as published, and the TypeScript example.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Tool, prepared, prepared_in, read, repository, run, secluded, tests};
+
+const NODE: Tool = Tool { program: "node", name: "Node", least: (20, 0), what_for: "AWS's own JavaScript clients" };
+
+/// A command that runs a script of `tests/foreign` with the clients of `tests/package.json`.
+pub(crate) fn node_script(name: &str) -> Command {
+    let installed = installed("javascript", &tests(""));
+    let mut command = secluded(NODE.program);
+    command.env("NODE_PATH", installed.join("node_modules")).arg(tests("foreign").join(name));
+    command
+}
+
+/// A command that runs the TypeScript example's server, compiled with all checks on.
+pub(crate) fn typescript_example() -> Command {
+    let example = repository().join("examples/clients/typescript");
+    let installed = installed("typescript", &example);
+    let mut sources = fs::read_dir(example.join("src"))
+        .expect("the example has sources")
+        .map(|entry| entry.expect("the folder can be read").path())
+        .collect::<Vec<_>>();
+    sources.sort();
+    let contents = sources.iter().chain([&example.join("tsconfig.json")]).map(|path| read(path)).collect::<Vec<_>>();
+    let contents = contents.iter().map(Vec::as_slice).collect::<Vec<_>>();
+    // Inside the folder with the packages, where node and tsc look for them.
+    let built = prepared_in(&installed, "build", &contents, |folder| {
+        fs::create_dir(folder.join("src")).expect("target/ can be written to");
+        for source in &sources {
+            copy(source, &folder.join("src"));
+        }
+        copy(&example.join("tsconfig.json"), folder);
+        copy(&example.join("package.json"), folder);
+        run(Command::new(NODE.program).arg(installed.join("node_modules/typescript/bin/tsc")).current_dir(folder));
+    });
+    let mut command = secluded(NODE.program);
+    command.arg(built.join("build/server.js"));
+    command
+}
+
+/// A folder with the packages that a `package-lock.json` names.
+fn installed(name: &str, package: &Path) -> PathBuf {
+    let version = NODE.version();
+    let (manifest, lock) = (package.join("package.json"), package.join("package-lock.json"));
+    prepared(name, &[version.as_bytes(), &read(&manifest), &read(&lock)], |folder| {
+        copy(&manifest, folder);
+        copy(&lock, folder);
+        let mut npm = Command::new("npm");
+        run(npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder));
+    })
+}
+
+fn copy(file: &Path, folder: &Path) {
+    let name = file.file_name().expect("a file has a name");
+    fs::copy(file, folder.join(name)).unwrap_or_else(|error| panic!("{} cannot be copied: {error}", file.display()));
+}

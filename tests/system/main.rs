@@ -1,0 +1,16 @@
+//! The whole system from outside: the `vitracka` binary, called by clients nobody here wrote.
+//!
+//! One binary, so that it links once; the modules beside this one are its chapters. `foreign` brings the
+//! other people's programs, `process` and `socket` are what is needed to deal with them, `local_aws` and
+//! `door` are the two things they talk to.
+
+mod bedrock;
+mod clients;
+mod contract;
+mod door;
+mod foreign;
+mod invoke;
+mod local_aws;
+mod process;
+mod second_cloud;
+mod socket;
