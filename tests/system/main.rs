@@ -4,6 +4,9 @@
 //! other people's programs, `process` and `socket` are what is needed to deal with them, `local_aws` and
 //! `door` are the two things they talk to.
 
+mod agent;
+mod agent_process;
+mod agentcore_memory;
 mod bedrock;
 mod clients;
 mod contract;
@@ -11,6 +14,7 @@ mod door;
 mod foreign;
 mod invoke;
 mod local_aws;
+mod model_failures;
 mod process;
 mod second_cloud;
 mod socket;

@@ -84,7 +84,7 @@ pub enum ToolResultStatus {
     Error,
 }
 
-/// Why the model stopped, as Converse says it, and the two reasons of our own.
+/// Why the model stopped, as Converse says it, and one reason of our own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
     /// The answer is complete.
@@ -103,8 +103,6 @@ pub enum StopReason {
     ModelContextWindowExceeded,
     /// Ours: the model kept asking for tools beyond the turn's bound.
     ToolRoundsExceeded,
-    /// Ours: the turn was cut, by a caller that went away or by a shutdown.
-    Cut,
     /// A reason this version does not know, kept as it was spelled.
     Other(String),
 }
@@ -200,7 +198,6 @@ impl StopReason {
             Self::ContentFiltered => "content_filtered",
             Self::ModelContextWindowExceeded => "model_context_window_exceeded",
             Self::ToolRoundsExceeded => "tool_rounds_exceeded",
-            Self::Cut => "cut",
             Self::Other(name) => name,
         }
     }
@@ -217,7 +214,6 @@ impl From<&str> for StopReason {
             "content_filtered" => Self::ContentFiltered,
             "model_context_window_exceeded" => Self::ModelContextWindowExceeded,
             "tool_rounds_exceeded" => Self::ToolRoundsExceeded,
-            "cut" => Self::Cut,
             other => Self::Other(other.to_owned()),
         }
     }

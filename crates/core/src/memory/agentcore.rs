@@ -98,11 +98,7 @@ impl AgentCoreMemory {
                 .set_next_token(next_token)
                 .send()
                 .await;
-            let page = match page {
-                Ok(page) => page,
-                Err(error) if is_unknown_session(&error) => return Ok(stored),
-                Err(error) => return Err(failed(&error)),
-            };
+            let page = page.map_err(|error| failed(&error))?;
             for event in page.events {
                 let turn = stored_turn(event)?;
                 tokens += turn.messages.iter().map(crate::history::estimate_message).sum::<usize>();
@@ -234,18 +230,6 @@ fn message(item: Conversational) -> Option<Message> {
 }
 
 // === how it fails ===
-
-/// A session that was never written to is not known to the service: that is an empty history. A
-/// memory that does not exist is an error.
-fn is_unknown_session<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
-    error.as_service_error().is_some_and(|refusal| {
-        let about_session = |message: &str| {
-            let message = message.to_ascii_lowercase();
-            message.contains("session") || message.contains("actor")
-        };
-        refusal.code() == Some("ResourceNotFoundException") && refusal.message().is_some_and(about_session)
-    })
-}
 
 fn failed<E, R>(error: &SdkError<E, R>) -> MemoryError
 where
