@@ -3,10 +3,12 @@
 //! A test asks for a [`Fault`] by its name, in the header `x-local-fault` of one call, or arms
 //! [`Faults`] for the next calls or for all. Where a fault needs a stream and the call is a plain
 //! `converse`, it takes the form the same trouble has there: the connection is cut in the middle of
-//! the body, the body is not JSON, or nothing follows the headers.
+//! the body, the body is not JSON, or nothing follows the headers. (boto3 reads half a body as an answer
+//! without members and raises nothing, here as anywhere.)
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +96,12 @@ enum Armed {
     Every(Fault),
 }
 
+/// What was sent before a connection is cut gets this long to leave.
+///
+/// HTTP/1.1 drops what it still buffers when a body fails, HTTP/2 what it has queued when a stream is
+/// reset; neither tells when that has gone out.
+const TIME_TO_LEAVE: Duration = Duration::from_millis(50);
+
 /// More calls than anybody waits for; above it the text is a typing error.
 const MOST_CALLS: usize = 10_000;
 
@@ -142,6 +150,12 @@ impl Fault {
         };
         Some(AwsError::new(status, name, message))
     }
+}
+
+/// The error that makes the server break a body off, once what came before it has left.
+pub(super) async fn cut() -> io::Error {
+    tokio::time::sleep(TIME_TO_LEAVE).await;
+    io::Error::other("connection cut, as the fault asks")
 }
 
 impl FromStr for Fault {

@@ -1,10 +1,11 @@
-//! An emulated Bedrock Runtime: `Converse`, `ConverseStream` and `CountTokens`.
+//! An emulated Bedrock Runtime: Converse, ConverseStream and CountTokens.
 //!
 //! Clients of the real service can't tell the difference: the same checks in the same words, the
 //! same shapes, the same framing and checksums, the same exceptions. What answers is a [`Brain`];
 //! what goes wrong is chosen with [`Fault`]s. Signatures are not checked.
 
 mod answer;
+mod call;
 mod event_stream;
 mod fault;
 mod model_id;
@@ -14,29 +15,25 @@ mod stream;
 mod tests;
 mod validation;
 mod watch;
+mod whole;
 
-use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, RequestExt, Router};
-use bytes::Bytes;
+use axum::{Json, Router};
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use self::answer::Gathered;
+use self::call::Call;
 use self::model_id::ModelId;
 use self::stream::AnswerStream;
 use self::watch::CallRecord;
 use crate::AwsError;
-use crate::engine::conversation::Conversation;
-use crate::engine::{Engine, EngineError, Piece, Pieces};
+use crate::engine::{Engine, EngineError, Pieces};
 
 pub use self::fault::{Fault, FaultSyntaxError, Faults};
 pub use self::relay::{Relay, RelayError};
@@ -65,14 +62,6 @@ pub struct Bedrock {
     brain: Brain,
     faults: Faults,
     watch: Option<Arc<dyn ModelCallWatch>>,
-}
-
-/// A call of any operation, as it came in.
-struct Call {
-    model_id: String,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
 }
 
 /// The operations that produce text.
@@ -183,7 +172,7 @@ impl Bedrock {
         let model = ModelId::parse(&call.model_id)?;
         let conversation = validation::conversation(&call.body, &model)?;
         match form {
-            Form::Whole => whole(engine.as_ref(), conversation, fault, record).await.map(Reply::Done),
+            Form::Whole => whole::answer(engine.as_ref(), conversation, fault, record).await.map(Reply::Done),
             Form::Stream => Ok(Reply::Stream { pieces: begun(engine.answer(conversation)).await?, fault }),
         }
     }
@@ -198,118 +187,12 @@ impl Bedrock {
     }
 }
 
-// === impl Call ===
-
-impl Call {
-    fn asked_fault(&self) -> Result<Option<Fault>, AwsError> {
-        let Some(text) = self.headers.get(FAULT_HEADER) else {
-            return Ok(None);
-        };
-        String::from_utf8_lossy(text.as_bytes())
-            .parse()
-            .map(Some)
-            .map_err(|error| AwsError::validation(format!("Header {FAULT_HEADER}: {error}.")))
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for Call {
-    type Rejection = AwsError;
-
-    async fn from_request(mut request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        let Path(model_id) =
-            request.extract_parts::<Path<String>>().await.map_err(|error| AwsError::validation(error.body_text()))?;
-        let headers = request.headers().clone();
-        let uri = request.uri().clone();
-        let body = request
-            .extract::<Bytes, _>()
-            .await
-            .map_err(|error: BytesRejection| AwsError::new(error.status(), "ValidationException", error.body_text()))?;
-        Ok(Self { model_id, headers, uri, body })
-    }
-}
-
 /// Waits for the first piece, so that an early failure is the call's and not the stream's.
 async fn begun(mut pieces: Pieces) -> Result<Pieces, AwsError> {
     match pieces.next().await {
         Some(Ok(first)) => Ok(Box::pin(futures::stream::once(async { Ok(first) }).chain(pieces))),
         Some(Err(error)) => Err(error.into()),
         None => Err(EngineError::Failed("The model gave no answer.".into()).into()),
-    }
-}
-
-/// Runs the engine to its end and answers with one body.
-async fn whole(
-    engine: &dyn Engine,
-    conversation: Conversation,
-    fault: Option<Fault>,
-    record: &mut CallRecord,
-) -> Result<Response, AwsError> {
-    match fault {
-        Some(Fault::StreamError { .. }) => {
-            return Err(EngineError::Failed("The model ended with an error.".into()).into());
-        }
-        Some(Fault::ThrottleStream { .. }) => {
-            let slow_down = "Too many tokens, please wait before trying again.";
-            return Err(EngineError::Throttled(slow_down.into()).into());
-        }
-        Some(Fault::Slow { pause }) => tokio::time::sleep(pause).await,
-        _ => {}
-    }
-    let body = gather(engine.answer(conversation), record).await?;
-    Ok(match fault {
-        Some(Fault::Cut { .. } | Fault::Corrupt { .. } | Fault::Silence { .. }) => {
-            record.failed("FaultInjected");
-            broken(&body, fault)
-        }
-        _ => Json(body).into_response(),
-    })
-}
-
-async fn gather(mut pieces: Pieces, record: &mut CallRecord) -> Result<Value, AwsError> {
-    let mut gathered = Gathered::default();
-    while let Some(piece) = pieces.next().await {
-        match piece? {
-            Piece::Text(text) => {
-                record.produced();
-                gathered.push_text(&text);
-            }
-            Piece::ToolUse(call) => {
-                record.produced();
-                gathered.push_call(&call);
-            }
-            Piece::End { reason, usage } => {
-                record.used(usage);
-                record.succeeded();
-                return Ok(gathered.finish(reason, usage, record.latency_milliseconds()));
-            }
-        }
-    }
-    let reason = "The model ended its answer without a stop reason.";
-    Err(EngineError::Failed(reason.into()).into())
-}
-
-/// A whole answer with the trouble a stream would have had in its midst.
-fn broken(body: &Value, fault: Option<Fault>) -> Response {
-    let bytes = body.to_string().into_bytes();
-    let promised = bytes.len();
-    let half = Bytes::from(bytes).slice(..promised / 2);
-    let content_type = (header::CONTENT_TYPE, "application/json".to_owned());
-    let content_length = (header::CONTENT_LENGTH, promised.to_string());
-    match fault {
-        Some(Fault::Cut { .. }) => {
-            let broken_off = futures::stream::once(async {
-                // What is held back is flushed when the body has to wait, and only then.
-                tokio::task::yield_now().await;
-                Err(io::Error::other("connection cut, as the fault asks"))
-            });
-            let body = futures::stream::once(async { Ok(half) }).chain(broken_off);
-            ([content_type, content_length], Body::from_stream(body)).into_response()
-        }
-        Some(Fault::Silence { .. }) => {
-            let body = futures::stream::pending::<io::Result<Bytes>>();
-            ([content_type, content_length], Body::from_stream(body)).into_response()
-        }
-        _ => ([content_type], half).into_response(),
     }
 }
 

@@ -15,7 +15,7 @@ use futures::StreamExt;
 
 use super::answer::{EventWriter, exception};
 use super::event_stream::{self, Event};
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use super::watch::CallRecord;
 use crate::engine::{EngineError, Piece, Pieces};
 
@@ -80,9 +80,7 @@ impl AnswerStream {
             }
             Trouble::Cut => {
                 self.end_with("FaultInjected");
-                // The connection flushes what it holds when the body has to wait, and only then.
-                tokio::task::yield_now().await;
-                Some(Err(io::Error::other("connection cut, as the fault asks")))
+                Some(Err(fault::cut().await))
             }
         }
     }

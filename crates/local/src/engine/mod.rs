@@ -2,7 +2,7 @@
 //!
 //! Bedrock's door speaks HTTP and checks requests; what it answers comes from an [`Engine`]. The
 //! scripted one needs nothing and is the same every time; the other asks a model server that
-//! speaks the `OpenAI` protocol. Both are lazy streams: an engine works only as fast as the client reads,
+//! speaks the OpenAI protocol. Both are lazy streams: an engine works only as fast as the client reads,
 //! and a client that leaves drops the stream and with it the work.
 
 pub mod conversation;

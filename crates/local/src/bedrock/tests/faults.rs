@@ -144,3 +144,25 @@ async fn a_call_asks_for_its_own_fault_by_header_and_only_for_itself() {
     assert_eq!(refused.status(), 400);
     insta::assert_snapshot!(refused.text().await.expect("a body"), @r#"{"message":"Header x-local-fault: `typhoon` is not a fault: there is none of that name. Faults are throttle, unavailable, server-error, model-timeout, model-not-ready, access-denied, cut@N, stream-error@N, throttle-stream@N, corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the next COUNT calls, FAULT* for every call, and commas separate several."}"#);
 }
+
+/// AWS's SDK for JavaScript reaches an endpoint without TLS so.
+#[tokio::test]
+async fn a_cut_over_http2_comes_after_the_events_it_counts_too() {
+    let service = Service::with_faults("cut@2").await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
+    let answer = client.post(format!("{}/model/{MODEL}/converse-stream", service.base)).body(hello()).send().await;
+    let answer = answer.expect("the answer begins well");
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+
+    let mut received = BytesMut::new();
+    let mut body = answer.bytes_stream();
+    let broken = loop {
+        match body.next().await.expect("an error before the end") {
+            Ok(chunk) => received.extend_from_slice(&chunk),
+            Err(error) => break error,
+        }
+    };
+
+    assert!(broken.is_body() || broken.is_decode(), "{broken:?}");
+    assert_eq!(frames(&received).lines().count(), 2);
+}

@@ -1,4 +1,4 @@
-//! An engine that asks any server with the `/chat/completions` of `OpenAI`: Ollama, llama.cpp, vLLM, others.
+//! An engine that asks any server with the `/chat/completions` of OpenAI: Ollama, llama.cpp, vLLM, others.
 //!
 //! The answer is streamed through as the server produces it. Whatever the server says wrong becomes
 //! the Bedrock exception a caller would have met for the same reason.
@@ -20,7 +20,7 @@ use self::server_sent_events::EventData;
 use super::conversation::{Conversation, StopReason, ToolUse, Usage};
 use super::{Engine, EngineError, Piece, Pieces, http_client, tokens};
 
-/// A model behind the `OpenAI` protocol.
+/// A model behind the OpenAI protocol.
 #[derive(Clone)]
 pub struct OpenAi {
     peer: Arc<Peer>,
@@ -334,7 +334,7 @@ fn refusal(status: StatusCode, body: &str) -> EngineError {
     }
 }
 
-/// `OpenAI` has a code for it, llama.cpp a type.
+/// OpenAI has a code for it, llama.cpp a type.
 fn is_too_long(body: &Value) -> bool {
     let says = |place: &str| body.pointer(place).and_then(Value::as_str);
     says("/error/code") == Some("context_length_exceeded") || says("/error/type") == Some("exceed_context_size_error")

@@ -1,4 +1,4 @@
-//! A Converse request in the words of `OpenAI`.
+//! A Converse request in the words of OpenAI.
 
 use serde_json::{Value, json};
 

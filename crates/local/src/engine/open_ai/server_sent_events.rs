@@ -1,4 +1,4 @@
-//! Server-sent events, as far as the `OpenAI` protocol uses them: `data:` lines, and `[DONE]` at the end.
+//! Server-sent events, as far as the OpenAI protocol uses them: `data:` lines, and `[DONE]` at the end.
 
 use bytes::BytesMut;
 use futures::StreamExt;

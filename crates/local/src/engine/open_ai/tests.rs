@@ -1,4 +1,4 @@
-//! The engine against a server that speaks `OpenAI`'s protocol as Ollama and vLLM do.
+//! The engine against a server that speaks OpenAI's protocol as Ollama and vLLM do.
 
 use std::sync::{Arc, Mutex};
 

@@ -5,7 +5,7 @@
 //! no shame, no praise for eating little, clinicians for what is theirs, and help first when somebody
 //! is in danger.
 
-use super::persona::Tone;
+use super::persona::{Style, Tone};
 use super::recall::Facts;
 use super::words::Words;
 
@@ -39,8 +39,7 @@ enum Topic {
 /// What the lines of an answer depend on beside the topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner<'a> {
-    pub(super) tone: Tone,
-    pub(super) on_glp1: bool,
+    pub(super) style: Style,
     pub(super) facts: &'a Facts,
     /// How many messages the user has sent, which varies the last line.
     pub(super) turn: usize,
@@ -71,6 +70,11 @@ const SELF_HARM: &[&str] = &[
     "don't want to be alive",
     "don't want to be here any*",
     "no reason to live",
+    "ending my life",
+    "end things",
+    "nobody would miss me",
+    "no one would miss me",
+    "take my own life",
 ];
 const EMERGENCY: &[&str] = &[
     "chest pain*",
@@ -127,6 +131,22 @@ const LOW_MOOD: &[&str] = &[
     "really low",
     "empty inside",
     "can't cope",
+    "really down",
+    "feel down",
+    "feeling down",
+    "so down",
+    "low mood",
+    "feeling low",
+    "crying all the time",
+];
+const TOO_LITTLE: &[&str] = &[
+    "skipped meals",
+    "skipping meals",
+    "skip meals",
+    "to be lighter",
+    "fasting for days",
+    "water fast",
+    "eaten nothing",
 ];
 const OPENING: &[&str] = &[
     "opened the app",
@@ -203,6 +223,15 @@ const LAPSE: &[&str] = &[
     "bad day",
     "rough day",
     "whole pizza",
+    "whole cake",
+    "whole tub",
+    "whole packet",
+    "whole bag",
+    "feel awful",
+    "feel terrible",
+    "went up",
+    "put on",
+    "weight is up",
 ];
 const LOGGING: &[&str] = &[
     "logged",
@@ -232,6 +261,11 @@ const PLATEAU: &[&str] = &[
     "same weight",
     "stopped losing",
     "not losing",
+    "has not moved",
+    "hasn't changed",
+    "has not changed",
+    "not budging",
+    "not budged",
 ];
 const MAINTENANCE: &[&str] = &[
     "maintain*",
@@ -315,12 +349,16 @@ pub(super) fn answer(text: &str, manner: Manner<'_>) -> String {
         let told = Facts::gather(std::iter::once(text));
         (told.name.is_some() || told.goal.is_some()) && !text.contains('?')
     };
-    compose(topic(&words, introduces), manner)
+    let topic = match topic(&words, introduces) {
+        Topic::Plateau if manner.style.maintaining => Topic::Maintenance,
+        topic => topic,
+    };
+    compose(topic, manner)
 }
 
 /// How the coach goes on after having answered from memory.
 pub(super) fn look_forward(manner: Manner<'_>) -> &'static str {
-    forward(manner.tone, manner.turn)
+    forward(manner.style.tone, manner.turn)
 }
 
 fn topic(words: &Words, introduces: bool) -> Topic {
@@ -410,9 +448,10 @@ fn asks_large_loss(words: &Words) -> bool {
 }
 
 fn eats_too_little(words: &Words) -> bool {
-    quantity(words, &["calories", "kcal", "cals", "kilocalories"])
-        .is_some_and(|energy| (1.0..TOO_FEW_KILOCALORIES).contains(&energy))
-        && words.has_any(&["only", "a day", "per day", "today", "all day", "daily"])
+    let a_day = ["only", "a day", "per day", "today", "all day", "daily", "been eating"];
+    let counted = quantity(words, &["calories", "kcal", "cals", "kilocalories"])
+        .is_some_and(|energy| (1.0..TOO_FEW_KILOCALORIES).contains(&energy));
+    words.has_any(TOO_LITTLE) || (counted && words.has_any(&a_day))
 }
 
 /// The number before the first of `units`, apart or joined (`20 kg`, `20kg`).
@@ -434,10 +473,25 @@ fn compose(topic: Topic, manner: Manner<'_>) -> String {
     if let Some(referral) = referral(topic) {
         return addressed(referral, manner.facts);
     }
-    let opener = addressed(opener(topic, manner.tone), manner.facts);
-    let substance = substance(topic, manner.on_glp1);
-    let forward = forward(manner.tone, manner.turn);
-    [opener.as_str(), substance, forward].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let opener = addressed(opener(topic, manner.style.tone), manner.facts);
+    let substance = substance(topic, manner.style.on_glp1);
+    let challenge = if manner.style.challenges { challenge(topic) } else { "" };
+    let forward = forward(manner.style.tone, manner.turn);
+    [opener.as_str(), substance, challenge, forward]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A little game for those who like one, about habits and never about weight.
+fn challenge(topic: Topic) -> &'static str {
+    match topic {
+        Topic::CheckIn | Topic::Success | Topic::Maintenance | Topic::Exercise => {
+            "A challenge, if you like: keep one habit three days in a row and call it a streak."
+        }
+        _ => "",
+    }
 }
 
 /// Puts the user's name where the line has a place for it.
@@ -624,7 +678,9 @@ fn forward(tone: Tone, turn: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Manner, Tone, Topic, Words, answer, topic};
+    use super::{Facts, Manner, Style, Tone, Topic, Words, answer, topic};
+
+    const GENTLE: Style = Style { tone: Tone::Gentle, on_glp1: false, maintaining: false, challenges: false };
 
     fn topic_of(text: &str) -> Topic {
         topic(&Words::of(text), false)
@@ -648,6 +704,8 @@ mod tests {
             ("How can I lose 5 kg in a week?", Topic::LargeLoss),
             ("I want to lose 4 stone", Topic::LargeLoss),
             ("I only eat 500 calories a day", Topic::TooLittle),
+            ("I skipped meals to be lighter", Topic::TooLittle),
+            ("I ate a whole cake and feel awful", Topic::Lapse),
             ("Hi there!", Topic::Greeting),
             ("The user has just opened the app. Greet them.", Topic::Opening),
             ("Thanks a lot", Topic::Thanks),
@@ -661,6 +719,8 @@ mod tests {
     fn danger_goes_before_everything_else() {
         for (text, expected) in [
             ("I had a setback and I want to die", Topic::SelfHarm),
+            ("I keep thinking about ending my life", Topic::SelfHarm),
+            ("I feel really down lately", Topic::LowMood),
             ("chest pain after my workout", Topic::Emergency),
             ("I logged lunch and then made myself sick", Topic::EatingDisorder),
             ("I feel hopeless about my diet", Topic::LowMood),
@@ -674,7 +734,7 @@ mod tests {
     fn a_setback_is_met_in_the_tone_that_is_asked_for() {
         let facts = Facts { name: Some("Aoife".into()), goal: None };
         let said = [Tone::Gentle, Tone::Pragmatic, Tone::Upbeat, Tone::Structured].map(|tone| {
-            let manner = Manner { tone, on_glp1: false, facts: &facts, turn: 1 };
+            let manner = Manner { style: Style { tone, ..GENTLE }, facts: &facts, turn: 1 };
             answer("I had a setback today", manner)
         });
         insta::assert_snapshot!(said.join("\n"), @"
@@ -687,7 +747,21 @@ mod tests {
 
     #[test]
     fn on_a_glp1_medicine_appetite_is_not_willpower() {
-        let manner = Manner { tone: Tone::Gentle, on_glp1: true, facts: &Facts::default(), turn: 1 };
+        let manner = Manner { style: Style { on_glp1: true, ..GENTLE }, facts: &Facts::default(), turn: 1 };
         insta::assert_snapshot!(answer("I'm never hungry any more", manner), @"I'm glad you brought that up. On your medicine a smaller appetite is the medicine at work, not a matter of willpower, either way. When you eat less, quality counts: protein first at each meal, then vegetables and fruit, and water through the day. A little strength work keeps your muscle. If you can hardly eat or drink, or feel unwell, tell whoever prescribes it for you. What would feel manageable for tomorrow?");
+    }
+
+    #[test]
+    fn who_keeps_a_weight_has_no_plateau() {
+        let style = Style { maintaining: true, ..GENTLE };
+        let manner = Manner { style, facts: &Facts::default(), turn: 1 };
+        insta::assert_snapshot!(answer("The scale hasn't moved in weeks", manner), @"That is lovely to hear, and you can be quietly proud of it. Holding steady is success in itself, and the habits that got you here are the ones that keep it. What would feel manageable for tomorrow?");
+    }
+
+    #[test]
+    fn who_likes_challenges_is_offered_one_about_habits() {
+        let style = Style { challenges: true, ..GENTLE };
+        let manner = Manner { style, facts: &Facts::default(), turn: 1 };
+        insta::assert_snapshot!(answer("Just checking in", manner), @"I'm glad you brought that up. Showing up for a check-in is a habit that pays, whatever the number says. A challenge, if you like: keep one habit three days in a row and call it a streak. What would feel manageable for tomorrow?");
     }
 }

@@ -102,10 +102,7 @@ fn words(conversation: &Conversation, last: &Message) -> String {
     let first = history.answered.is_none();
     let turn = said.len();
     let rest = match persona.role {
-        persona::Role::Coach { tone, on_glp1 } => {
-            let manner = Manner { tone, on_glp1, facts: &facts, turn };
-            as_coach(&text, manner, &history)
-        }
+        persona::Role::Coach(style) => as_coach(&text, Manner { style, facts: &facts, turn }, &history),
         persona::Role::Assistant => as_assistant(&text, &facts, &history, persona.greeting.is_some()),
     };
     match persona.greeting {
@@ -127,7 +124,11 @@ fn history(conversation: &Conversation, said: &[String]) -> History {
         .map(Message::text)
         .find(|text| !text.is_empty());
     History {
-        said: earlier.iter().filter(|text| !text.is_empty() && !coach::is_opening(&Words::of(text))).cloned().collect(),
+        said: earlier
+            .iter()
+            .filter(|text| !text.is_empty() && !coach::is_opening(&Words::of(text)) && !recall::is_question(text))
+            .cloned()
+            .collect(),
         answered,
     }
 }

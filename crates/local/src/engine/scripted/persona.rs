@@ -27,14 +27,22 @@ pub(super) struct Greeting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// A coach for weight management.
-    Coach {
-        /// How to say it.
-        tone: Tone,
-        /// Whether the person takes a GLP-1 medicine.
-        on_glp1: bool,
-    },
+    Coach(Style),
     /// Nothing in particular.
     Assistant,
+}
+
+/// How a coach is asked to be with this person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Style {
+    /// How to say it.
+    pub(super) tone: Tone,
+    /// The person takes a GLP-1 medicine.
+    pub(super) on_glp1: bool,
+    /// The person keeps a weight: a stable week is a success and no plateau.
+    pub(super) maintaining: bool,
+    /// The person likes small challenges.
+    pub(super) challenges: bool,
 }
 
 /// How a coach speaks.
@@ -56,12 +64,21 @@ impl Persona {
     pub(super) fn of(prompt: &str) -> Self {
         let words = Words::of(prompt);
         let is_coach = words.has_any(&["coach", "coaching", "weight management", "weight loss"]);
-        let role = if is_coach {
-            Role::Coach { tone: Tone::of(&words), on_glp1: is_on_glp1(&words) }
-        } else {
-            Role::Assistant
-        };
+        let role = if is_coach { Role::Coach(Style::of(&words)) } else { Role::Assistant };
         Self { greeting: Greeting::of(prompt), role }
+    }
+}
+
+// === impl Style ===
+
+impl Style {
+    fn of(words: &Words) -> Self {
+        Self {
+            tone: Tone::of(words),
+            on_glp1: is_on_glp1(words),
+            maintaining: words.has_any(&["goal maintenance", "goal type maintenance", "goal is maintenance"]),
+            challenges: words.has_any(&["gamification high", "gamification preference high"]),
+        }
     }
 }
 
@@ -136,7 +153,7 @@ fn is_on_glp1(words: &Words) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Greeting, Persona, Role, Tone};
+    use super::{Greeting, Persona, Role, Style, Tone};
 
     #[test]
     fn a_quoted_greeting_is_found_where_the_prompt_asks_to_begin_with_it() {
@@ -160,17 +177,35 @@ mod tests {
         assert!(!always("Begin the conversation with \"Hi!\""));
     }
 
+    fn style(prompt: &str) -> Style {
+        match Persona::of(prompt).role {
+            Role::Coach(style) => style,
+            Role::Assistant => panic!("not a coach: {prompt}"),
+        }
+    }
+
     #[test]
     fn a_coach_speaks_in_the_tone_that_is_named_as_the_style() {
-        let role = |prompt: &str| Persona::of(prompt).role;
-        assert_eq!(
-            role("You coach people in weight management. Be gentle with setbacks. Style: structured, in steps."),
-            Role::Coach { tone: Tone::Structured, on_glp1: false }
-        );
-        assert_eq!(
-            role("A weight management coach, upbeat. The person takes a GLP-1 medicine."),
-            Role::Coach { tone: Tone::Upbeat, on_glp1: true }
-        );
-        assert_eq!(role("You translate into Irish."), Role::Assistant);
+        let prompt = "You coach weight management. Be gentle with setbacks. Style: structured, in steps.";
+        assert_eq!(style(prompt).tone, Tone::Structured);
+        assert_eq!(style("A weight management coach, upbeat.").tone, Tone::Upbeat);
+        assert_eq!(style("A weight management coach.").tone, Tone::Gentle);
+    }
+
+    #[test]
+    fn a_coach_knows_of_the_person_what_the_prompt_says() {
+        let nothing = style("You are a coach.");
+        assert!(!nothing.on_glp1 && !nothing.maintaining && !nothing.challenges);
+
+        assert!(style("You are a coach. The user takes a GLP-1 medicine.").on_glp1);
+        assert!(!style("You are a coach. The user is not on GLP-1.").on_glp1);
+        assert!(style("You are a coach. Goal: maintenance.").maintaining);
+        assert!(style("You are a coach. Gamification: high.").challenges);
+        assert!(!style("You are a coach. Gamification: low. No challenges.").challenges);
+    }
+
+    #[test]
+    fn a_prompt_that_is_about_something_else_makes_no_coach() {
+        assert_eq!(Persona::of("You translate into Irish.").role, Role::Assistant);
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn answer(question: &str, facts: &Facts, history: &History) -> Option
     if !known.is_empty() {
         return Some(known.join(" "));
     }
-    if words.has_any(&["what did you say", "what did you just say", "what did you tell me", "repeat that"]) {
+    if asks_for_answer(&words) {
         return Some(match &history.answered {
             Some(answer) => format!("I said: “{}”", shortened(answer)),
             None => "I haven't said anything before this; our conversation begins here.".to_owned(),
@@ -118,6 +118,21 @@ pub(super) fn answer(question: &str, facts: &Facts, history: &History) -> Option
 }
 
 // === What is asked ===
+
+/// Whether `text` asks for something said before, and so tells nothing itself.
+pub(super) fn is_question(text: &str) -> bool {
+    let words = Words::of(text);
+    asks_for_everything(&words)
+        || asks_for_name(&words)
+        || asks_for_goal(&words)
+        || asks_for_answer(&words)
+        || asks_for_first_message(&words)
+        || asks_for_messages(&words)
+}
+
+fn asks_for_answer(words: &Words) -> bool {
+    words.has_any(&["what did you say", "what did you just say", "what did you tell me", "repeat that"])
+}
 
 fn asks_for_everything(words: &Words) -> bool {
     words.has_any(&[
@@ -241,7 +256,9 @@ fn quote(messages: &[&str]) -> String {
         return "You haven't told me anything before this; our conversation begins here.".to_owned();
     }
     let quotes: Vec<String> = messages.iter().map(|message| format!("“{}”", shortened(message))).collect();
-    format!("You told me: {}", quotes.join(", then "))
+    let ended = messages.last().is_some_and(|last| last.trim_end().ends_with(['.', '!', '?']));
+    let stop = if ended { "" } else { "." };
+    format!("You told me: {}{stop}", quotes.join(", then "))
 }
 
 /// Answers "what is my …" when an earlier message says "my … is …".

@@ -63,7 +63,7 @@ async fn the_coach_recalls_across_turns_and_only_what_it_was_sent() {
     let with_history = ["I'm Aoife and I want to lose 5 kg", "Welcome!", "What's my name and what is my goal?"];
     insta::assert_snapshot!(says(COACH, &with_history).await, @"Your name is Aoife. You told me that your goal is to lose 5 kg. Shall we choose one gentle step for the days ahead?");
     insta::assert_snapshot!(says(COACH, &["What's my name?"]).await, @"I don't know your name yet; you haven't told me. What would feel manageable for tomorrow?");
-    insta::assert_snapshot!(says(COACH, &["I had a setback", "It happens.", "What did I just tell you?"]).await, @"You told me: “I had a setback” Shall we choose one gentle step for the days ahead?");
+    insta::assert_snapshot!(says(COACH, &["I had a setback", "It happens.", "What did I just tell you?"]).await, @"You told me: “I had a setback”. Shall we choose one gentle step for the days ahead?");
 }
 
 #[tokio::test]
