@@ -58,7 +58,11 @@ fn summary(called: &Called) -> String {
     let tokens = |name: &str| called.answer["usage"][name].as_u64().unwrap_or(0);
     let first_token = called.first_token.unwrap_or(called.total).as_millis();
     let total = called.total.as_millis();
-    format!("(first token {first_token} ms, total {total} ms, {} in, {} out)", tokens("inputTokens"), tokens("outputTokens"))
+    format!(
+        "(first token {first_token} ms, total {total} ms, {} in, {} out)",
+        tokens("inputTokens"),
+        tokens("outputTokens")
+    )
 }
 
 fn print(text: &str) {

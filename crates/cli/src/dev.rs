@@ -32,7 +32,9 @@ pub(crate) enum DevError {
     OpenAi(#[from] OpenAiError),
     #[error(transparent)]
     Name(#[from] AgentNameError),
-    #[error("--agent {0} names no command; write it as --agent name='command with arguments' or name=http://127.0.0.1:8080")]
+    #[error(
+        "--agent {0} names no command; write it as --agent name='command with arguments' or name=http://127.0.0.1:8080"
+    )]
     NoCommand(String),
     #[error("this program cannot find itself, to start the agents from: {0}")]
     NoProgram(#[source] std::io::Error),
@@ -44,10 +46,7 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, dev.port)),
         data_directory: Some(dev.data.clone()),
         agents: agents(&dev)?,
-        times: SessionTimes {
-            idle_timeout: Duration::from_secs(dev.idle_timeout.into()),
-            ..SessionTimes::default()
-        },
+        times: SessionTimes { idle_timeout: Duration::from_secs(dev.idle_timeout.into()), ..SessionTimes::default() },
         ..LocalConfig::default()
     };
     let names: Vec<AgentName> = config.agents.iter().map(|agent| agent.name.clone()).collect();
@@ -74,9 +73,7 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
 /// Who answers model calls.
 async fn bedrock(dev: &Dev) -> Result<Bedrock, DevError> {
     let brain = match (&dev.model_url, dev.model.as_str()) {
-        (Some(url), _) => {
-            Brain::Engine(Arc::new(OpenAi::new(url, dev.model_name.clone(), dev.model_key.clone())?))
-        }
+        (Some(url), _) => Brain::Engine(Arc::new(OpenAi::new(url, dev.model_name.clone(), dev.model_key.clone())?)),
         (None, "bedrock") => Brain::Relay(Relay::from_environment().await?),
         (None, _) => Brain::Engine(Arc::new(Scripted)),
     };

@@ -96,6 +96,7 @@ fn head(session: &SessionName) -> String {
 
 /// Whatever an agent writes, but for log lines of no concern.
 fn is_worth_showing(line: &str) -> bool {
-    let level = serde_json::from_str::<serde_json::Value>(line).ok().and_then(|line| line["level"].as_str().map(str::to_owned));
+    let level =
+        serde_json::from_str::<serde_json::Value>(line).ok().and_then(|line| line["level"].as_str().map(str::to_owned));
     !matches!(level.as_deref(), Some("TRACE" | "DEBUG" | "INFO"))
 }
