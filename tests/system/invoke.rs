@@ -144,6 +144,8 @@ fn a_killed_agent_has_its_history_back() {
         }
         signal("KILL", process);
     }
+    let gone = poll(START, || aws.sessions().iter().all(|process| !before.contains(process)).then_some(()));
+    assert!(gone.is_some(), "the agent is dead");
 
     // The call that finds the process gone may be told so; the session itself must go on.
     let answer = poll(START, || {

@@ -204,13 +204,14 @@ pub(crate) fn signal(name: &str, process: u32) {
     let _ = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status();
 }
 
-/// The children of a process.
+/// The running children of a process, without those that have ended and were not waited for yet.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
-    let listing = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().expect("`ps` lists processes");
+    let listing = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).output().expect("`ps` lists processes");
     let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
     let pairs = listing.lines().filter_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+        let mut columns = line.split_whitespace();
+        let pair = (columns.next()?.parse::<u32>().ok()?, columns.next()?.parse::<u32>().ok()?);
+        columns.next().is_some_and(|state| !state.starts_with('Z')).then_some(pair)
     });
     pairs.filter(|&(_, of)| of == parent).map(|(child, _)| child).collect()
 }
