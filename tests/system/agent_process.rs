@@ -48,7 +48,7 @@ fn local_test_sends_a_sample_through_the_handler_and_exits_by_success() {
     let test = |name: &str, endpoint: &str| {
         let mut command = agent_command(name, endpoint, &[]);
         command.arg("--local-test");
-        Process::start(name, command).wait(Duration::from_secs(60))
+        Process::start(name, command).wait(Duration::from_mins(1))
     };
     for name in ["test_agent", "coach_companion"] {
         let (status, said, log) = test(name, &aws.endpoint());
