@@ -28,7 +28,7 @@ fn given_a_model_outside_the_eu_then_it_does_not_start_and_says_why() {
     let refused = Process::start("coach", agent_command("coach_companion", "http://127.0.0.1:9", &outside));
     let (status, _, said) = refused.wait(START);
     assert_eq!(status.code(), Some(1));
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"vitracka: MODEL_ID=us.anthropic.claude-3-5-sonnet-20240620-v1:0 is not an EU inference profile (their ids begin with `eu.`). Data stays in the EU unless DATA_RESIDENCY=any is set on purpose");
 }
 
 #[test]

@@ -67,8 +67,9 @@ impl LocalAws {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The processes of the agents' sessions.
+    /// The processes of the agents' sessions. Each has a shell beside it that watches over its end, which
+    /// is not one of them.
     pub(crate) fn sessions(&self) -> Vec<u32> {
-        crate::process::children(self.process.id())
+        crate::process::children_of_program(self.process.id(), "vitracka")
     }
 }

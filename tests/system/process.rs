@@ -206,14 +206,27 @@ pub(crate) fn signal(name: &str, process: u32) {
 
 /// The running children of a process, without those that have ended and were not waited for yet.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
-    let listing = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).output().expect("`ps` lists processes");
-    let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
-    let pairs = listing.lines().filter_map(|line| {
+    let running = running_children(parent);
+    running.into_iter().map(|(child, _)| child).collect()
+}
+
+/// The running children of a process that were started from `program`.
+pub(crate) fn children_of_program(parent: u32, program: &str) -> Vec<u32> {
+    let running = running_children(parent);
+    running.into_iter().filter(|(_, name)| name == program).map(|(child, _)| child).collect()
+}
+
+fn running_children(parent: u32) -> Vec<(u32, String)> {
+    let listing = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,comm="]).output();
+    let listing = String::from_utf8_lossy(&listing.expect("`ps` lists processes").stdout).into_owned();
+    let children = listing.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
-        let pair = (columns.next()?.parse::<u32>().ok()?, columns.next()?.parse::<u32>().ok()?);
-        columns.next().is_some_and(|state| !state.starts_with('Z')).then_some(pair)
+        let child = columns.next()?.parse().ok()?;
+        let is_of_parent = columns.next()?.parse() == Ok(parent);
+        let is_running = !columns.next()?.starts_with('Z');
+        (is_of_parent && is_running).then_some((child, columns.collect::<Vec<_>>().join(" ")))
     });
-    pairs.filter(|&(_, of)| of == parent).map(|(child, _)| child).collect()
+    children.collect()
 }
 
 /// A port nobody listens on, for programs that cannot be told to take any. Somebody may take it before

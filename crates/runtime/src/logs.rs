@@ -90,7 +90,8 @@ impl Line {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut fields = fields.0;
-        let message = fields.remove("message").unwrap_or_default();
+        // The SDKs log events that are all fields; those have a name at least.
+        let message = fields.remove("message").unwrap_or_else(|| metadata.name().into());
         if let Some(error) = fields.remove("error") {
             fields.insert("errorMessage".into(), error);
         }

@@ -11,6 +11,7 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamOutput as StreamOutput;
 use aws_sdk_bedrockruntime::types as sdk;
+use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError as StreamFailure;
 use aws_smithy_runtime_api::http::Response as HttpResponse;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
@@ -192,13 +193,9 @@ impl Asked {
     }
 
     /// An answer that broke off in the middle.
-    fn broke_off<E, R>(&self, error: &SdkError<E, R>) -> ModelError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug + 'static,
-    {
+    fn broke_off<R: std::fmt::Debug + 'static>(&self, error: &SdkError<StreamFailure, R>) -> ModelError {
         match error {
-            SdkError::ServiceError(refusal) => self.refused(refusal.err().code(), reason(refusal.err()), None),
+            SdkError::ServiceError(refusal) => self.refused(name_in_stream(refusal.err()), reason(refusal.err()), None),
             _ => ModelError::BrokenStream { reason: innermost(error) },
         }
     }
@@ -229,6 +226,19 @@ impl Asked {
             "ModelStreamErrorException" => ModelError::BrokenStream { reason },
             _ => ModelError::Unavailable { reason },
         }
+    }
+}
+
+/// In mid-stream an exception is named by its frame's header, which the SDK turns into a variant and keeps
+/// nowhere as text.
+fn name_in_stream(failure: &StreamFailure) -> Option<&str> {
+    match failure {
+        StreamFailure::InternalServerException(_) => Some("InternalServerException"),
+        StreamFailure::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
+        StreamFailure::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
+        StreamFailure::ThrottlingException(_) => Some("ThrottlingException"),
+        StreamFailure::ValidationException(_) => Some("ValidationException"),
+        other => other.code(),
     }
 }
 

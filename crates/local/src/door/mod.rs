@@ -287,7 +287,7 @@ fn not_started() -> AwsError {
 }
 
 fn no_answer(error: &hyper::Error) -> (InvocationFailure, AwsError) {
-    if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+    if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
         let refusal = payload_too_large();
         return (InvocationFailure::Refused(refusal.message().to_owned()), refusal);
     }

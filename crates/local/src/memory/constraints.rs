@@ -123,7 +123,7 @@ impl Violations {
                     self.metadata_value(&format!("{name}.right.metadataValue.stringValue"), value);
                 }
                 (None, Operator::EqualsTo) => {
-                    self.add(format!("{name}.right"), "EQUALS_TO needs a value to compare with")
+                    self.add(format!("{name}.right"), "EQUALS_TO needs a value to compare with");
                 }
                 (None, _) => {}
             }

@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::constraints::{Violations, body, memory_id};
@@ -100,7 +101,7 @@ async fn list_events(
     let page = on_disk(move || store.events(&key, &filter, after.as_deref(), size)).await?;
     let with_payloads = request.include_payloads == Some(true);
     let events: Vec<Event> = page.items.into_iter().map(|event| shown(event, with_payloads)).collect();
-    answer("events", json!(events), &list, page.last.as_deref())
+    answer("events", events, &list, page.last.as_deref())
 }
 
 async fn list_sessions(
@@ -121,7 +122,7 @@ async fn list_sessions(
     let page = on_disk(move || store.sessions(&memory, &of, with_events_only, after.as_deref(), size)).await?;
     let summary = |found: &store::SessionSummary| json!({ "actorId": actor, "sessionId": found.session, "createdAt": seconds(found.created_ms) });
     let summaries: Vec<Value> = page.items.iter().map(summary).collect();
-    answer("sessionSummaries", json!(summaries), &list, page.last.as_deref())
+    answer("sessionSummaries", summaries, &list, page.last.as_deref())
 }
 
 async fn list_actors(
@@ -138,7 +139,7 @@ async fn list_actors(
     let after = PageToken::decode(&parts(&list), request.next_token.as_deref())?;
     let page = on_disk(move || store.actors(&memory, after.as_deref(), size)).await?;
     let summaries: Vec<Value> = page.items.iter().map(|actor| json!({ "actorId": actor })).collect();
-    answer("actorSummaries", json!(summaries), &list, page.last.as_deref())
+    answer("actorSummaries", summaries, &list, page.last.as_deref())
 }
 
 /// Runs `work` where waiting for the disk delays nobody else.
@@ -188,10 +189,10 @@ fn shown(mut event: Event, with_payload: bool) -> Event {
     event
 }
 
-fn answer(member: &str, items: Value, list: &[String], last: Option<&str>) -> Answer {
+fn answer(member: &str, items: impl Serialize, list: &[String], end: Option<&str>) -> Answer {
     let mut answer = json!({ member: items });
-    if let Some(last) = last {
-        let token = PageToken::encode(&parts(list), last);
+    if let Some(end) = end {
+        let token = PageToken::encode(&parts(list), end);
         answer["nextToken"] = token.map_err(|error| AwsError::cannot_parse(error.to_string()))?.into();
     }
     Ok(Json(answer))

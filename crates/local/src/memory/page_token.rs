@@ -2,6 +2,8 @@
 //! between two pages neither repeats nor hides anything; and it names the list it belongs to, so that it
 //! opens no other.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::constraints::Violations;
@@ -11,17 +13,16 @@ use crate::AwsError;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PageToken {
     list: Vec<String>,
-    last: String,
+    after: String,
 }
 
 // === impl PageToken ===
 
 impl PageToken {
-    /// The place in `list` after the item called `last`, as callers get it: opaque.
-    pub(super) fn encode(list: &[&str], last: &str) -> Result<String, serde_json::Error> {
-        let token = Self { list: list.iter().map(|&part| part.to_owned()).collect(), last: last.to_owned() };
-        let json = serde_json::to_vec(&token)?;
-        Ok(json.iter().map(|byte| format!("{byte:02x}")).collect())
+    /// The place in `list` after the item of that name, as callers get it: opaque.
+    pub(super) fn encode(list: &[&str], after: &str) -> Result<String, serde_json::Error> {
+        let token = Self { list: list.iter().map(|&part| part.to_owned()).collect(), after: after.to_owned() };
+        Ok(hexadecimal(&serde_json::to_vec(&token)?))
     }
 
     /// The name of the last item given of `list`; nothing without a token.
@@ -29,7 +30,7 @@ impl PageToken {
         let Some(token) = token else { return Ok(None) };
         let read = bytes(token).and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
         match read {
-            Some(read) if read.list == list => Ok(Some(read.last)),
+            Some(read) if read.list == list => Ok(Some(read.after)),
             _ => {
                 let mut violations = Violations::default();
                 violations.add("nextToken", "Member must be a token that this list gave");
@@ -37,6 +38,14 @@ impl PageToken {
             }
         }
     }
+}
+
+/// Bytes as text that any URL, header or log takes.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {

@@ -26,6 +26,7 @@ pub(super) struct CreateEvent {
 /// An event, as it is stored and answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the members' names on the wire")]
 pub(super) struct Event {
     pub(super) memory_id: String,
     pub(super) actor_id: String,

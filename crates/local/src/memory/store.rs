@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::page_token::hexadecimal;
 use super::shapes::{CreateEvent, Event, EventFilter};
 use crate::AwsError;
 
@@ -450,8 +451,7 @@ fn token_of_another_request() -> AwsError {
 }
 
 fn fingerprint(request: &CreateEvent) -> Result<String, redb::Error> {
-    let digest = Sha256::digest(to_json(request)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&Sha256::digest(to_json(request)?)))
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, redb::Error> {
