@@ -9,42 +9,21 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::agent::Agent;
 use crate::foreign::repository;
-use crate::local_aws::{LocalAws, START, vitracka};
-use crate::process::{Process, free_port};
+use crate::local_aws::LocalAws;
 use crate::socket::{Answer, Request};
 
 const INVOCATIONS: &str = "/invocations";
 const HELLO: &[u8] = br#"{"prompt":"Hello!"}"#;
 
-/// The test agent with debug actions on, and the model it asks.
-struct Agent {
-    port: u16,
-    _process: Process,
-    _aws: LocalAws,
+/// The test agent with debug actions on.
+fn agent(aws: &LocalAws) -> Agent {
+    Agent::start("test_agent", &aws.endpoint(), &[("AGENTCORE_DEBUG", "1")])
 }
 
-impl Agent {
-    fn start(aws: LocalAws) -> Self {
-        let port = free_port();
-        let mut command = vitracka();
-        command
-            .args(["agent", "test_agent"])
-            .env("HOST", "127.0.0.1")
-            .env("PORT", port.to_string())
-            .env("AGENTCORE_DEBUG", "1")
-            .env("AWS_ENDPOINT_URL", aws.endpoint())
-            .env("AWS_ACCESS_KEY_ID", "AKIALOCALTESTS000000")
-            .env("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-            .env("AWS_EC2_METADATA_DISABLED", "true");
-        let mut process = Process::start("test_agent", command);
-        process.wait_for_port(port, START);
-        Self { port, _process: process, _aws: aws }
-    }
-
-    fn line(&self, name: &str, request: &Request<'_>) -> String {
-        format!("{name}: {}\n", shown(&request.send(self.port)))
-    }
+fn line(agent: &Agent, name: &str, request: &Request<'_>) -> String {
+    format!("{name}: {}\n", shown(&request.send(agent.port)))
 }
 
 fn post(body: &[u8]) -> Request<'_> {
@@ -53,11 +32,11 @@ fn post(body: &[u8]) -> Request<'_> {
 
 /// What our agent answers to each request, a line each.
 fn answers() -> String {
-    let agent = Agent::start(LocalAws::start());
-    let failing = Agent::start(LocalAws::start_with(&["--fault", "throttle*"]));
+    let (aws, failing_aws) = (LocalAws::start(), LocalAws::start_with(&["--fault", "throttle*"]));
+    let (agent, failing) = (agent(&aws), agent(&failing_aws));
 
     let mut lines = String::new();
-    let mut ask = |name: &str, request: Request<'_>| lines += &agent.line(name, &request);
+    let mut ask = |name: &str, request: Request<'_>| lines += &line(&agent, name, &request);
     let debug = |action: &str| json!({ "_agent_core_app_action": action }).to_string().into_bytes();
     ask("ping", Request::get("/ping"));
     ask("ping by HEAD", Request { method: "HEAD", ..Request::get("/ping") });
@@ -81,8 +60,8 @@ fn answers() -> String {
     ask("action force_healthy", post(&debug("force_healthy")));
     ask("action clear_forced_status", post(&debug("clear_forced_status")));
     ask("action bogus", post(&debug("bogus")));
-    lines += &failing.line("failure", &post(HELLO));
-    lines += &failing.line("failure in a stream", &post(HELLO).with(&[("accept", "text/event-stream")]));
+    lines += &line(&failing, "failure", &post(HELLO));
+    lines += &line(&failing, "failure in a stream", &post(HELLO).with(&[("accept", "text/event-stream")]));
     lines
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::agent::Agent;
 use crate::foreign::{Script, ministack, python_script};
-use crate::local_aws::{START, vitracka};
+use crate::local_aws::START;
 use crate::process::{Process, free_port, poll, signal};
-use crate::socket::Request;
 
 const WARM: &str = "session-that-stays-warm-0123456789-0123";
 const COLD: &str = "session-that-grows-cold-0123456789-0123";
@@ -27,11 +27,6 @@ struct Cloud {
     _process: Process,
 }
 
-struct Agent {
-    port: u16,
-    process: Process,
-}
-
 impl Cloud {
     fn start() -> Self {
         let port = free_port();
@@ -45,21 +40,8 @@ impl Cloud {
     }
 
     fn agent(&self) -> Agent {
-        let port = free_port();
-        let mut command = vitracka();
-        command
-            .args(["agent", "coach_companion"])
-            .env("HOST", "127.0.0.1")
-            .env("PORT", port.to_string())
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
-            .env("AWS_ACCESS_KEY_ID", "AKIALOCALTESTS000000")
-            .env("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_REGION", "eu-west-1")
-            .env("BEDROCK_AGENTCORE_MEMORY_ID", &self.memory);
-        let mut process = Process::start("coach_companion", command);
-        process.wait_for_port(port, START);
-        Agent { port, process }
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        Agent::start("coach_companion", &endpoint, &[("BEDROCK_AGENTCORE_MEMORY_ID", &self.memory)])
     }
 
     /// What is remembered of a session, an event each: who said what.
@@ -73,27 +55,6 @@ impl Cloud {
     fn wait_for_turns(&mut self, session: &str, turns: usize) -> Vec<Value> {
         poll(Duration::from_secs(20), || Some(self.remembered(session)).filter(|said| said.len() >= turns))
             .unwrap_or_else(|| panic!("{turns} turns of {session} were never stored: {:?}", self.remembered(session)))
-    }
-}
-
-impl Agent {
-    fn say(&self, session: &str, prompt: &str) -> String {
-        let body = self.post(session, prompt, "application/json");
-        let answer: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("not JSON: {body}"));
-        let text = answer["response"]["content"][0]["text"].as_str();
-        text.unwrap_or_else(|| panic!("no answer: {answer}")).to_owned()
-    }
-
-    fn post(&self, session: &str, prompt: &str, accept: &str) -> String {
-        let body = json!({ "prompt": prompt }).to_string();
-        let headers = [
-            ("content-type", "application/json"),
-            ("accept", accept),
-            ("x-amzn-bedrock-agentcore-runtime-session-id", session),
-        ];
-        let answer = Request::post("/invocations", body.as_bytes()).with(&headers).send(self.port);
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.body
     }
 }
 
@@ -132,7 +93,7 @@ fn a_foreign_models_stream_is_passed_on_and_remembered() {
     let mut cloud = Cloud::start();
     let agent = cloud.agent();
 
-    let body = agent.post(WARM, FIRST, "text/event-stream");
+    let body = agent.post(WARM, FIRST, "text/event-stream").body;
 
     let last = body.trim_end().rsplit("\n\n").next().and_then(|frame| frame.strip_prefix("data: "));
     let last: Value = serde_json::from_str(last.unwrap_or_else(|| panic!("no frames: {body}"))).expect("JSON");

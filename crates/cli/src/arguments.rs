@@ -41,7 +41,7 @@ pub(crate) struct Dev {
     /// Who answers: `scripted`, or `bedrock` for the real service with your credentials
     #[arg(long, default_value = "scripted", value_parser = ["scripted", "bedrock"], conflicts_with = "model_url")]
     pub(crate) model: String,
-    /// Who answers: an OpenAI-compatible server, such as http://127.0.0.1:11434/v1
+    /// Who answers: an OpenAI-compatible server, such as `http://127.0.0.1:11434/v1`
     #[arg(long, value_name = "URL")]
     pub(crate) model_url: Option<String>,
     /// The model to ask that server for; its first when not said
@@ -62,7 +62,7 @@ pub(crate) struct Dev {
 pub(crate) struct Invoke {
     /// The agent's name, or its ARN to call it on AWS
     pub(crate) agent: String,
-    /// The payload, such as '{"prompt": "Hello"}'
+    /// The payload, such as `{"prompt": "Hello"}`
     #[arg(value_parser = json)]
     pub(crate) payload: Value,
     /// The session to go on with, 33 to 256 characters; a new one when not said
@@ -79,7 +79,7 @@ pub(crate) struct Invoke {
 pub(crate) struct Chat {
     /// The agent's name, or its ARN to call it on AWS
     pub(crate) agent: String,
-    /// What the app knows of the user, such as '{"coaching_style": "gentle"}'
+    /// What the app knows of the user, such as `{"coaching_style": "gentle"}`
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) context: Option<Value>,
     /// The session to go on with, 33 to 256 characters; a new one when not said

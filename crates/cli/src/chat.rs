@@ -36,7 +36,7 @@ pub(crate) async fn chat(caller: &Caller, context: Option<&Value>) -> Result<Exi
             print("agent  ");
         }
         match say(caller, &line, context).await {
-            Ok(called) if for_a_person => println!("\n       {}", summary(&called)),
+            Ok(answered) if for_a_person => println!("\n       {}", summary(&answered)),
             Ok(_) => println!(),
             Err(error) => {
                 eprintln!("{error}");

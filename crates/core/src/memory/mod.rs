@@ -1,7 +1,7 @@
 //! Where sessions are kept between turns.
 //!
 //! A [`SessionMemory`] loads a session's turns and appends one more; [`agentcore`] keeps them in
-//! AgentCore Memory, [`file`] in a file on this machine, [`process`] in the process. [`sessions`] stands
+//! AgentCore Memory, [`mod@file`] in a file on this machine, [`process`] in the process. [`sessions`] stands
 //! before all of them: it keeps warm sessions at hand, puts turns of one session in order and sees
 //! that no write is lost.
 
