@@ -161,7 +161,7 @@ async fn a_whole_answer_has_bedrocks_shape() {
     assert_eq!(answer.headers()["x-amzn-requestid"].len(), 36);
     let mut body: Value = answer.json().await.expect("JSON");
     without_latency(&mut body);
-    insta::assert_snapshot!(body, @r#"{"metrics":{"latencyMs":0},"output":{"message":{"content":[{"text":"Hello! How can I help you today?"}],"role":"assistant"}},"stopReason":"end_turn","usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14}}"#);
+    insta::assert_snapshot!(body, @r#"{"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14},"metrics":{"latencyMs":0},"output":{"message":{"role":"assistant","content":[{"text":"Hello! How can I help you today?"}]}},"stopReason":"end_turn"}"#);
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_stream_has_bedrocks_events() {
     contentBlockDelta application/json event {"contentBlockIndex":0,"delta":{"text":" you today?"}}
     contentBlockStop application/json event {"contentBlockIndex":0}
     messageStop application/json event {"stopReason":"end_turn"}
-    metadata application/json event {"metrics":{"latencyMs":0},"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14}}
+    metadata application/json event {"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14},"metrics":{"latencyMs":0}}
     "#);
 }
 
@@ -196,19 +196,19 @@ async fn a_tool_call_after_words_has_blocks_of_its_own() {
     messageStart application/json event {"role":"assistant"}
     contentBlockDelta application/json event {"contentBlockIndex":0,"delta":{"text":"One moment."}}
     contentBlockStop application/json event {"contentBlockIndex":0}
-    contentBlockStart application/json event {"contentBlockIndex":1,"start":{"toolUse":{"name":"log","toolUseId":"tooluse_1"}}}
+    contentBlockStart application/json event {"start":{"toolUse":{"toolUseId":"tooluse_1","name":"log"}},"contentBlockIndex":1}
     contentBlockDelta application/json event {"contentBlockIndex":1,"delta":{"toolUse":{"input":"{\"kilograms"}}}
     contentBlockDelta application/json event {"contentBlockIndex":1,"delta":{"toolUse":{"input":"\":81."}}}
     contentBlockDelta application/json event {"contentBlockIndex":1,"delta":{"toolUse":{"input":"5}"}}}
     contentBlockStop application/json event {"contentBlockIndex":1}
     messageStop application/json event {"stopReason":"tool_use"}
-    metadata application/json event {"metrics":{"latencyMs":0},"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14}}
+    metadata application/json event {"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14},"metrics":{"latencyMs":0}}
     "#);
 
     let whole = Service::with_engine(Canned(pieces)).await.post("converse", hello()).await;
     let mut body: Value = whole.json().await.expect("JSON");
     without_latency(&mut body);
-    insta::assert_snapshot!(body, @r#"{"metrics":{"latencyMs":0},"output":{"message":{"content":[{"text":"One moment."},{"toolUse":{"input":{"kilograms":81.5},"name":"log","toolUseId":"tooluse_1"}}],"role":"assistant"}},"stopReason":"tool_use","usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14}}"#);
+    insta::assert_snapshot!(body, @r#"{"usage":{"inputTokens":5,"outputTokens":9,"totalTokens":14},"metrics":{"latencyMs":0},"output":{"message":{"role":"assistant","content":[{"text":"One moment."},{"toolUse":{"toolUseId":"tooluse_1","name":"log","input":{"kilograms":81.5}}}]}},"stopReason":"tool_use"}"#);
 }
 
 #[tokio::test]

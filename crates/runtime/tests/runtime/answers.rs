@@ -26,7 +26,7 @@ async fn an_answer_is_streamed_where_events_are_accepted() {
 
     data: {"event":{"messageStop":{"stopReason":"end_turn"}}}
 
-    data: {"event":{"metadata":{"metrics":{"latencyMs":1},"usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15}}}}
+    data: {"event":{"metadata":{"usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"metrics":{"latencyMs":1}}}}
 
     data: {"message":{"role":"assistant","content":[{"text":"before: []; now: Hello"}]},"session_id":"a-session","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"safety":{"severity":"none","action":"none","flags":[]}}
     "#);

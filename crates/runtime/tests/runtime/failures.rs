@@ -15,23 +15,23 @@ async fn each_failure_has_a_status_a_code_and_a_sentence_and_shows_no_internals(
     assert!(!answers.contains("secret"), "{answers}");
     insta::assert_snapshot!(answers, @r#"
     --- throttled: 429 retry-after: 7
-    {"code":"model_throttled","error":"The model is busy. Please try again in a moment.","request_id":"request-1"}
+    {"error":"The model is busy. Please try again in a moment.","code":"model_throttled","request_id":"request-1"}
     --- unavailable: 503 retry-after: 2
-    {"code":"model_unavailable","error":"The model cannot be reached just now. Please try again.","request_id":"request-1"}
+    {"error":"The model cannot be reached just now. Please try again.","code":"model_unavailable","request_id":"request-1"}
     --- unreachable: 503 retry-after: 2
-    {"code":"model_unavailable","error":"The model cannot be reached just now. Please try again.","request_id":"request-1"}
+    {"error":"The model cannot be reached just now. Please try again.","code":"model_unavailable","request_id":"request-1"}
     --- silent: 503 retry-after: 2
-    {"code":"model_timeout","error":"The model did not answer in time. Please try again.","request_id":"request-1"}
+    {"error":"The model did not answer in time. Please try again.","code":"model_timeout","request_id":"request-1"}
     --- broken: 503 retry-after: 2
-    {"code":"model_unavailable","error":"The model cannot be reached just now. Please try again.","request_id":"request-1"}
+    {"error":"The model cannot be reached just now. Please try again.","code":"model_unavailable","request_id":"request-1"}
     --- denied: 500
-    {"code":"model_refused","error":"The agent cannot ask its model. Its operator has to look at the log.","request_id":"request-1"}
+    {"error":"The agent cannot ask its model. Its operator has to look at the log.","code":"model_refused","request_id":"request-1"}
     --- retired: 500
-    {"code":"model_refused","error":"The agent cannot ask its model. Its operator has to look at the log.","request_id":"request-1"}
+    {"error":"The agent cannot ask its model. Its operator has to look at the log.","code":"model_refused","request_id":"request-1"}
     --- too long: 400
-    {"code":"context_too_long","error":"The message is too long for the model. Please send a shorter one.","request_id":"request-1"}
+    {"error":"The message is too long for the model. Please send a shorter one.","code":"context_too_long","request_id":"request-1"}
     --- panic: 500
-    {"code":"internal_error","error":"The agent failed unexpectedly. Please try again.","request_id":"request-1"}
+    {"error":"The agent failed unexpectedly. Please try again.","code":"internal_error","request_id":"request-1"}
     "#);
     assert!(served.answer(served.prompt("one", "Hello")).await.starts_with("200"), "the process lives on");
 }
@@ -56,21 +56,21 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
     }
     insta::assert_snapshot!(answers.join("\n"), @r#"
     --- {bad: 400
-    {"code":"invalid_json","details":"key must be a string at line 1 column 2","error":"Invalid JSON","request_id":"request-1"}
+    {"error":"Invalid JSON","code":"invalid_json","request_id":"request-1","details":"key must be a string at line 1 column 2"}
     --- : 400
-    {"code":"invalid_json","details":"EOF while parsing a value at line 1 column 0","error":"Invalid JSON","request_id":"request-1"}
+    {"error":"Invalid JSON","code":"invalid_json","request_id":"request-1","details":"EOF while parsing a value at line 1 column 0"}
     --- {"a":"�"}: 400
-    {"code":"invalid_encoding","details":"byte 6 is not UTF-8","error":"Invalid encoding","request_id":"request-1"}
+    {"error":"Invalid encoding","code":"invalid_encoding","request_id":"request-1","details":"byte 6 is not UTF-8"}
     --- [1,2]: 400
-    {"code":"invalid_payload","error":"the payload must be a JSON object","request_id":"request-1"}
+    {"error":"the payload must be a JSON object","code":"invalid_payload","request_id":"request-1"}
     --- {}: 400
-    {"code":"invalid_payload","error":"`prompt` is missing; send it as a string that is not blank","request_id":"request-1"}
+    {"error":"`prompt` is missing; send it as a string that is not blank","code":"invalid_payload","request_id":"request-1"}
     --- {"prompt":7}: 400
-    {"code":"invalid_payload","error":"`prompt` must be a string","request_id":"request-1"}
+    {"error":"`prompt` must be a string","code":"invalid_payload","request_id":"request-1"}
     --- {"prompt":" \n"}: 400
-    {"code":"invalid_payload","error":"`prompt` is blank; send what the user wrote, or leave it out to let the agent open the conversation","request_id":"request-1"}
+    {"error":"`prompt` is blank; send what the user wrote, or leave it out to let the agent open the conversation","code":"invalid_payload","request_id":"request-1"}
     --- {"message":""}: 400
-    {"code":"invalid_payload","error":"`message` is blank; send what the user wrote, or leave it out to let the agent open the conversation","request_id":"request-1"}
+    {"error":"`message` is blank; send what the user wrote, or leave it out to let the agent open the conversation","code":"invalid_payload","request_id":"request-1"}
     "#);
 }
 
@@ -80,7 +80,7 @@ async fn a_failure_of_a_stream_is_a_frame_before_and_in_the_middle() {
     let streamed = |prompt: &str| served.prompt("one", prompt).header("accept", "text/event-stream");
     insta::assert_snapshot!(served.answer(streamed("throttled")).await, @r#"
     200
-    data: {"code":"model_throttled","error":"The model is busy. Please try again in a moment.","error_type":"model_throttled","message":"An error occurred during streaming","request_id":"request-1","retry_after":7}
+    data: {"error":"The model is busy. Please try again in a moment.","error_type":"model_throttled","message":"An error occurred during streaming","code":"model_throttled","request_id":"request-1","retry_after":7}
     "#);
     insta::assert_snapshot!(served.answer(streamed("breaks off")).await, @r#"
     200
@@ -90,7 +90,7 @@ async fn a_failure_of_a_stream_is_a_frame_before_and_in_the_middle() {
 
     data: {"event":{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"text":"now: breaks off"}}}}
 
-    data: {"code":"model_unavailable","error":"The model cannot be reached just now. Please try again.","error_type":"model_unavailable","message":"An error occurred during streaming","request_id":"request-1","retry_after":2}
+    data: {"error":"The model cannot be reached just now. Please try again.","error_type":"model_unavailable","message":"An error occurred during streaming","code":"model_unavailable","request_id":"request-1","retry_after":2}
     "#);
     let next = served.answer(served.prompt("one", "Go on")).await;
     assert!(next.contains("now: breaks off"), "what was said before the break is remembered: {next}");
@@ -101,7 +101,7 @@ async fn a_session_that_cannot_be_read_is_an_error() {
     let served = Served::with_memory(Arc::new(Unreadable));
     insta::assert_snapshot!(served.answer(served.prompt("one", "Hello")).await, @r#"
     503 retry-after: 2
-    {"code":"memory_unavailable","error":"What was said before cannot be read just now. Please try again.","request_id":"request-1"}
+    {"error":"What was said before cannot be read just now. Please try again.","code":"memory_unavailable","request_id":"request-1"}
     "#);
 }
 
@@ -140,7 +140,7 @@ async fn one_byte_more_than_a_hundred_million_is_refused() {
     assert_eq!(body.len(), 100_000_001);
     insta::assert_snapshot!(served.answer(served.invocation("one", body)).await, @r#"
     413
-    {"code":"payload_too_large","error":"The payload is larger than 100000000 bytes. Please send a smaller one.","request_id":"request-1"}
+    {"error":"The payload is larger than 100000000 bytes. Please send a smaller one.","code":"payload_too_large","request_id":"request-1"}
     "#);
 }
 
@@ -150,6 +150,6 @@ async fn a_prompt_that_no_model_can_read_is_refused_without_asking_one() {
     let prompt = "x".repeat(30_000_000);
     insta::assert_snapshot!(served.answer(served.prompt("one", &prompt)).await, @r#"
     400
-    {"code":"context_too_long","error":"The message is too long for the model. Please send a shorter one.","request_id":"request-1"}
+    {"error":"The message is too long for the model. Please send a shorter one.","code":"context_too_long","request_id":"request-1"}
     "#);
 }

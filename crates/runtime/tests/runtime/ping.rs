@@ -87,7 +87,7 @@ async fn debug_actions_are_answered_when_switched_on() {
     200
     {"forced_status":"Cleared"}
     400
-    {"code":"unknown_action","error":"Unknown action: bogus","request_id":"request-1"}
+    {"error":"Unknown action: bogus","code":"unknown_action","request_id":"request-1"}
     "#);
     act("force_busy").await;
     assert_eq!(served.ping().await["status"], "HealthyBusy");

@@ -62,7 +62,7 @@ async fn bodies_that_are_no_request() {
     ];
     insta::assert_snapshot!(refused(&bodies).await, @r#"
     The request body is not valid JSON: EOF while parsing a list at line 1 column 14
-    The request body is not valid JSON: unexpected end of hex escape at line 1 column 41
+    The request body is not valid JSON: unexpected end of hex escape at line 1 column 55
     The request body is not valid JSON: lone leading surrogate in hex escape at line 1 column 18
     1 validation error detected: Value at 'messages.0.role' failed to satisfy constraint: unknown variant `system`, expected `user` or `assistant`
     1 validation error detected: Value at 'messages' failed to satisfy constraint: invalid type: string "Hello", expected a sequence

@@ -138,78 +138,78 @@ async fn a_request_is_said_in_the_servers_words() {
 
     insta::assert_snapshot!(serde_json::to_string_pretty(&server.asked().1).expect("JSON"), @r#"
     {
-      "max_tokens": 64,
+      "model": "llama3:8b",
       "messages": [
         {
-          "content": "Be kind.\n\nBe brief.",
-          "role": "system"
+          "role": "system",
+          "content": "Be kind.\n\nBe brief."
         },
         {
+          "role": "user",
           "content": [
             {
-              "text": "Log this",
-              "type": "text"
+              "type": "text",
+              "text": "Log this"
             },
             {
+              "type": "image_url",
               "image_url": {
                 "url": "data:image/png;base64,aGk="
-              },
-              "type": "image_url"
-            }
-          ],
-          "role": "user"
-        },
-        {
-          "content": "Yes.",
-          "role": "assistant",
-          "tool_calls": [
-            {
-              "function": {
-                "arguments": "{\"kg\":81}",
-                "name": "log"
-              },
-              "id": "t1",
-              "type": "function"
+              }
             }
           ]
         },
         {
-          "content": "The tool failed: disk full",
-          "role": "tool",
-          "tool_call_id": "t1"
+          "role": "assistant",
+          "content": "Yes.",
+          "tool_calls": [
+            {
+              "id": "t1",
+              "type": "function",
+              "function": {
+                "name": "log",
+                "arguments": "{\"kg\":81}"
+              }
+            }
+          ]
         },
         {
-          "content": "Well?",
-          "role": "user"
+          "role": "tool",
+          "tool_call_id": "t1",
+          "content": "The tool failed: disk full"
+        },
+        {
+          "role": "user",
+          "content": "Well?"
         }
-      ],
-      "model": "llama3:8b",
-      "stop": [
-        "END"
       ],
       "stream": true,
       "stream_options": {
         "include_usage": true
       },
+      "max_tokens": 64,
       "temperature": 0.7,
-      "tool_choice": {
-        "function": {
-          "name": "log"
-        },
-        "type": "function"
-      },
+      "stop": [
+        "END"
+      ],
       "tools": [
         {
+          "type": "function",
           "function": {
-            "description": "Logs.",
             "name": "log",
             "parameters": {
               "type": "object"
-            }
-          },
-          "type": "function"
+            },
+            "description": "Logs."
+          }
         }
-      ]
+      ],
+      "tool_choice": {
+        "type": "function",
+        "function": {
+          "name": "log"
+        }
+      }
     }
     "#);
 }
