@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::process::{Process, signal};
 
 /// The coach as production names it.
 pub(crate) const COACH_ARN: &str =
@@ -23,7 +23,7 @@ pub(crate) struct LocalAws {
     process: Process,
     port: u16,
     /// Removed after the process that writes to it has ended: fields are dropped in their order.
-    _data: TempDir,
+    data: TempDir,
 }
 
 /// The `vitracka` command, with nothing of the developer's own configuration.
@@ -50,7 +50,10 @@ impl LocalAws {
 
     /// Starts one with more arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let data = tempfile::tempdir().expect("a temporary folder");
+        Self::start_on(tempfile::tempdir().expect("a temporary folder"), arguments)
+    }
+
+    fn start_on(data: TempDir, arguments: &[&str]) -> Self {
         let mut command = vitracka();
         // Elsewhere than the repository, so that nothing is found that happens to lie there.
         command.current_dir(data.path()).args(["dev", "--port", "0", "--data"]).arg(data.path()).args(arguments);
@@ -59,7 +62,26 @@ impl LocalAws {
         let (_, address) = line.split_once(ADDRESS).expect("the line has it");
         let digits = address.split(|c: char| !c.is_ascii_digit()).next().expect("a split has a first part");
         let port = digits.parse().unwrap_or_else(|_| panic!("no port in `{line}`"));
-        Self { process, port, _data: data }
+        Self { process, port, data }
+    }
+
+    /// Ends it as Ctrl-C does, and starts another on the same data.
+    pub(crate) fn restart(self) -> Self {
+        let Self { process, data, .. } = self;
+        signal("INT", process.id());
+        let (status, _, said) = process.wait(START);
+        assert!(status.success(), "{status}: {said}");
+        Self::start_on(data, &[])
+    }
+
+    /// What it runs as.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where SDKs find it.

@@ -66,10 +66,15 @@ impl Process {
 
     /// Writes a line to its input.
     pub(crate) fn tell(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("the input is open until the process is dropped");
+        let stdin = self.stdin.as_mut().expect("its input has not been ended");
         if let Err(error) = writeln!(stdin, "{line}").and_then(|()| stdin.flush()) {
             panic!("{} takes no more input: {error}", self.name);
         }
+    }
+
+    /// Ends its input.
+    pub(crate) fn finish_input(&mut self) {
+        drop(self.stdin.take());
     }
 
     /// The next whole line of its standard output.
@@ -88,6 +93,14 @@ impl Process {
         self.wait_until(&format!("says `{part}`"), within, |said| {
             let mut lines = said.stdout.lines().chain(said.stderr.lines());
             lines.find(|line| line.contains(part)).map(str::to_owned)
+        })
+    }
+
+    /// Waits until its standard output has come to `end`, and gives it as far as that.
+    pub(crate) fn wait_for_text(&self, end: &str, within: Duration) -> String {
+        self.wait_until(&format!("says `{end}`"), within, |said| {
+            let (head, _) = said.stdout.split_once(end)?;
+            Some(format!("{head}{end}"))
         })
     }
 

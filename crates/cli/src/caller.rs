@@ -44,6 +44,8 @@ pub(crate) enum CallError {
     Failed(String),
     #[error("the call failed: {0}")]
     Broken(String),
+    #[error("the answer cannot be printed: {0}")]
+    Output(#[from] std::io::Error),
 }
 
 // === impl Caller ===
@@ -75,7 +77,11 @@ impl Caller {
     }
 
     /// Sends a payload and hands on each frame of the answer as it comes; the last one is the result.
-    pub(crate) async fn stream(&self, payload: &str, mut seen: impl FnMut(&Value)) -> Result<Called, CallError> {
+    pub(crate) async fn stream(
+        &self,
+        payload: &str,
+        mut seen: impl FnMut(&Value) -> std::io::Result<()>,
+    ) -> Result<Called, CallError> {
         let began = Instant::now();
         let mut body = self.send(payload, "text/event-stream").await?;
         let mut frames = Frames::default();
@@ -86,7 +92,7 @@ impl Caller {
                 if first_token.is_none() && delta(&frame).is_some() {
                     first_token = Some(began.elapsed());
                 }
-                seen(&frame);
+                seen(&frame)?;
                 last = frame;
             }
         }

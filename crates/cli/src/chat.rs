@@ -1,19 +1,20 @@
 //! `vitracka invoke` and `vitracka chat`: one call, or a conversation in the terminal.
 
-use std::io::{IsTerminal as _, Write as _, stdin, stdout};
+use std::io::{IsTerminal as _, stdin, stdout};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::caller::{CallError, Called, Caller, delta};
+use crate::output;
 
 /// Sends one payload and prints what comes back, as JSON.
 pub(crate) async fn invoke(caller: &Caller, payload: &str, streamed: bool) -> Result<ExitCode, CallError> {
     if streamed {
-        caller.stream(payload, |frame| println!("{frame}")).await?;
+        caller.stream(payload, |frame| output::line(&frame.to_string())).await?;
     } else {
-        println!("{}", caller.invoke(payload).await?.answer);
+        output::line(&caller.invoke(payload).await?.answer.to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -25,7 +26,7 @@ pub(crate) async fn chat(caller: &Caller, context: Option<&Value>) -> Result<Exi
     let mut code = ExitCode::SUCCESS;
     loop {
         if for_a_person {
-            print("\nyou    ");
+            output::part("\nyou    ")?;
         }
         let line = lines.next_line().await.map_err(|error| CallError::Broken(error.to_string()))?;
         let Some(line) = line else { return Ok(code) };
@@ -33,11 +34,12 @@ pub(crate) async fn chat(caller: &Caller, context: Option<&Value>) -> Result<Exi
             continue;
         }
         if for_a_person {
-            print("agent  ");
+            output::part("agent  ")?;
         }
         match say(caller, &line, context).await {
-            Ok(answered) if for_a_person => println!("\n       {}", summary(&answered)),
-            Ok(_) => println!(),
+            Ok(answered) if for_a_person => output::line(&format!("\n       {}", summary(&answered)))?,
+            Ok(_) => output::line("")?,
+            Err(CallError::Output(gone)) => return Err(gone.into()),
             Err(error) => {
                 eprintln!("{error}");
                 code = ExitCode::FAILURE;
@@ -51,7 +53,7 @@ async fn say(caller: &Caller, line: &str, context: Option<&Value>) -> Result<Cal
     if let Some(context) = context {
         payload["user_context"] = context.clone();
     }
-    caller.stream(&payload.to_string(), |frame| print(delta(frame).unwrap_or_default())).await
+    caller.stream(&payload.to_string(), |frame| output::part(delta(frame).unwrap_or_default())).await
 }
 
 fn summary(called: &Called) -> String {
@@ -63,10 +65,4 @@ fn summary(called: &Called) -> String {
         tokens("inputTokens"),
         tokens("outputTokens")
     )
-}
-
-fn print(text: &str) {
-    print!("{text}");
-    // Words should show as they come; a terminal that is gone ends the program at its next line.
-    let _ = stdout().flush();
 }

@@ -10,13 +10,17 @@ use std::time::Duration;
 
 use agentcore_local::bedrock::{Bedrock, Brain, FaultSyntaxError, Faults, Relay, RelayError};
 use agentcore_local::engine::{OpenAi, OpenAiError, Scripted};
-use agentcore_local::{Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, SessionTimes, StartError};
+use agentcore_local::{
+    Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, Notice, SessionTimes, StartError,
+};
 use agentcore_runtime::core::agent::Agent as _;
 use coach_companion::CoachCompanion;
 use test_agent::TestAgent;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::arguments::Dev;
+use crate::output;
 use told::Teller;
 
 /// Why the local AWS cannot run.
@@ -52,22 +56,30 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
     let names: Vec<AgentName> = config.agents.iter().map(|agent| agent.name.clone()).collect();
     let local = Local::start(config, bedrock(&dev).await?).await?;
     let mut notices = local.notices();
-    println!("{}", told::greeting(local.address(), &dev, &names));
-    let mut teller = Teller::default();
-    let ending = agentcore_runtime::asked_to_end();
-    tokio::pin!(ending);
-    loop {
-        tokio::select! {
-            () = &mut ending => break,
-            notice = notices.recv() => match notice {
-                Ok(notice) => if let Some(line) = teller.tell(&notice) { println!("{line}") },
-                Err(RecvError::Lagged(missed)) => eprintln!("{missed} notices came too fast to show"),
-                Err(RecvError::Closed) => break,
-            },
-        }
+    // Nobody has to read along: a pipe that closed is no reason to end the agents.
+    let _ = output::line(&told::greeting(local.address(), &dev, &names));
+    tokio::select! {
+        () = agentcore_runtime::asked_to_end() => {}
+        () = tell(&mut notices) => {}
     }
     local.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line for whatever happens, as long as something can.
+async fn tell(notices: &mut Receiver<Notice>) {
+    let mut teller = Teller::default();
+    loop {
+        match notices.recv().await {
+            Ok(notice) => {
+                if let Some(line) = teller.tell(&notice) {
+                    let _ = output::line(&line);
+                }
+            }
+            Err(RecvError::Lagged(missed)) => eprintln!("{missed} notices came too fast to show"),
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 /// Who answers model calls.
@@ -105,7 +117,7 @@ fn agents(dev: &Dev) -> Result<Vec<Agent>, DevError> {
 
 /// A URL of something that runs, or a command line, which a shell reads as it was typed.
 fn source_of(text: &str) -> Option<AgentSource> {
-    if text.starts_with("http://") {
+    if text.starts_with("http://") || text.starts_with("https://") {
         return text.parse().ok().map(AgentSource::Url);
     }
     (!text.trim().is_empty()).then(|| AgentSource::Command {

@@ -5,7 +5,9 @@ mod caller;
 mod chat;
 mod dev;
 mod events;
+mod output;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use agentcore_runtime::core::agent::Agent;
@@ -32,10 +34,15 @@ enum CommandError {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let command = arguments.command.unwrap_or(Command::Dev(arguments.dev));
-    run(command).await.unwrap_or_else(|error| {
-        eprintln!("vitracka: {error}");
-        ExitCode::FAILURE
-    })
+    match run(command).await {
+        Ok(code) => code,
+        // Whoever read it has read enough.
+        Err(CommandError::Call(CallError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vitracka: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(command: Command) -> Result<ExitCode, CommandError> {
