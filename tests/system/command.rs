@@ -130,14 +130,13 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         &["dev", "--port", "0", "--agent", "not-a-name=cat"],
         &["dev", "--port", "0", "--agent", "haiku=https://example.com"],
     ];
-    let mut told = String::new();
-    for words in attempts {
+    let told = attempts.map(|words| {
         let (status, said, errors) = run(words, &[]);
         assert!(!status.success() && said.is_empty(), "{words:?}: {said}{errors}");
         let errors = unchanging(&errors.replace(&nowhere, "<nowhere>"), &aws);
-        told += &format!("{}\n", errors.trim_end());
-    }
-    insta::assert_snapshot!(told, @"
+        errors.trim_end().to_owned()
+    });
+    insta::assert_snapshot!(told.join("\n"), @"
     vitracka: nothing answers at <nowhere>; start the local AWS with `vitracka dev`, or set --endpoint
     error: invalid value '{bad' for '<PAYLOAD>': not JSON: key must be a string at line 1 column 2
 

@@ -9,6 +9,7 @@ mod agent_process;
 mod agentcore_memory;
 mod bedrock;
 mod clients;
+mod coach;
 mod command;
 mod contract;
 mod door;

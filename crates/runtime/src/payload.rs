@@ -5,7 +5,8 @@
 
 use agentcore_core::payload::Object;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Error;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 use crate::failure::{Code, Failure};
 
@@ -16,16 +17,44 @@ pub(crate) fn read<P: DeserializeOwned>(body: &[u8]) -> Result<P, Failure> {
         Failure::with_details(Code::InvalidEncoding, "Invalid encoding", details)
     })?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let Object(payload) = serde_path_to_error::deserialize(&mut json).map_err(|error| refused(&error))?;
+    let Object(payload) =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| refused::<P>(text, error.inner(), error.path()))?;
     json.end().map_err(|error| not_json(&error))?;
     Ok(payload)
 }
 
-fn refused(error: &Error<serde_json::Error>) -> Failure {
-    if !error.inner().is_data() {
-        return not_json(error.inner());
+/// The failure of an error. `serde_json` calls it bad syntax when a number or a list stands where one of
+/// several names belongs; of text that is JSON all the same, the tree is read instead, which says more.
+fn refused<P: DeserializeOwned>(text: &str, error: &serde_json::Error, path: &Path) -> Failure {
+    if error.is_data() {
+        return invalid(path, error);
     }
-    Failure::new(Code::InvalidPayload, sentence(&error.path().to_string(), &error.inner().to_string()))
+    match serde_json::from_str(text) {
+        Ok(tree) => misplaced::<P>(tree).unwrap_or_else(|| not_json(error)),
+        Err(error) => not_json(&error),
+    }
+}
+
+/// Tells of a value of the wrong kind. Where a name belongs, none that exists is put, so that the error
+/// lists those that do.
+fn misplaced<P: DeserializeOwned>(mut tree: Value) -> Option<Failure> {
+    let read = |tree: &Value| serde_path_to_error::deserialize::<_, Object<P>>(tree).err();
+    let first = read(&tree)?;
+    *value_at(&mut tree, first.path())? = Value::String(String::new());
+    let told = read(&tree).filter(|second| second.path().to_string() == first.path().to_string()).unwrap_or(first);
+    Some(invalid(told.path(), told.inner()))
+}
+
+fn value_at<'a>(tree: &'a mut Value, path: &Path) -> Option<&'a mut Value> {
+    path.iter().try_fold(tree, |value, step| match step {
+        Segment::Map { key } => value.get_mut(key),
+        Segment::Seq { index } => value.get_mut(index),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    })
+}
+
+fn invalid(path: &Path, error: &serde_json::Error) -> Failure {
+    Failure::new(Code::InvalidPayload, sentence(&path.to_string(), &error.to_string()))
 }
 
 fn not_json(error: &serde_json::Error) -> Failure {
@@ -78,6 +107,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_by_place_and_by_what_is_allowed() {
         insta::assert_snapshot!(refusal(r#"{"dish": {"kind": "secret, expected pudding"}}"#), @"invalid_payload | `dish.kind` must be `soup` or `stew` |");
+        insta::assert_snapshot!(refusal(r#"{"dish": {"kind": 7}}"#), @"invalid_payload | `dish.kind` must be `soup` or `stew` |");
+        insta::assert_snapshot!(refusal(r#"{"dish": {"kind": ["secret"]}, "count": 1}"#), @"invalid_payload | `dish.kind` must be `soup` or `stew` |");
         insta::assert_snapshot!(refusal(r#"{"dish": {"hot": "secret"}}"#), @"invalid_payload | `dish.hot` must be a boolean |");
         insta::assert_snapshot!(refusal(r#"{"dish": ["soup", true]}"#), @"invalid_payload | `dish` must be a JSON object |");
         insta::assert_snapshot!(refusal(r#"{"count": 300}"#), @"invalid_payload | `count` must be u8 |");
