@@ -15,6 +15,7 @@ mod door;
 pub mod engine;
 mod memory;
 mod notice;
+mod request_id;
 mod server;
 mod sessions;
 mod watch;

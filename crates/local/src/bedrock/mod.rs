@@ -20,13 +20,12 @@ mod whole;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use futures::StreamExt;
 use serde_json::json;
-use uuid::Uuid;
 
 use self::call::Call;
 use self::model_id::ModelId;
@@ -34,6 +33,7 @@ use self::stream::AnswerStream;
 use self::watch::CallRecord;
 use crate::AwsError;
 use crate::engine::{Engine, EngineError, Pieces};
+use crate::request_id::with_request_id;
 
 pub use self::fault::{Fault, FaultSyntaxError, Faults};
 pub use self::relay::{Relay, RelayError};
@@ -44,8 +44,6 @@ pub const FAULT_HEADER: HeaderName = HeaderName::from_static("x-local-fault");
 
 /// The largest body accepted, in bytes: the 20 MB of the service, and room for base64.
 const LARGEST_BODY: usize = 28_000_000;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// Where answers come from.
 #[derive(Clone)]
@@ -85,7 +83,7 @@ pub fn router(bedrock: Bedrock) -> Router {
         .route("/model/{model_id}/converse-stream", post(converse_stream))
         .route("/model/{model_id}/count-tokens", post(count_tokens))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(axum::middleware::map_response(with_request_id))
+        .layer(axum::middleware::from_fn(with_request_id))
         .with_state(bedrock)
 }
 
@@ -112,13 +110,6 @@ async fn count_tokens(State(bedrock): State<Bedrock>, call: Call) -> Result<Resp
             Ok(relay::into_response(answer, None))
         }
     }
-}
-
-async fn with_request_id(mut response: Response) -> Response {
-    response.headers_mut().entry(REQUEST_ID).or_insert_with(|| {
-        HeaderValue::from_str(&Uuid::new_v4().to_string()).expect("a UUID is made of hexadecimal digits and hyphens")
-    });
-    response
 }
 
 // === impl Bedrock ===

@@ -28,7 +28,7 @@ use self::answer_body::AnswerBody;
 use self::forwarding::{CUSTOM_FAULT, SESSION_ID};
 use crate::config::AgentName;
 use crate::notice::{InvocationFailure, Notice, Notices, SessionName, StartFailure};
-use crate::server::RequestId;
+use crate::request_id::RequestId;
 use crate::sessions::{Exchange, Sessions, Visit};
 use crate::{AwsError, InvalidField};
 

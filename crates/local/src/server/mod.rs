@@ -9,15 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
-use http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 
 use self::gate::Gate;
 use crate::AwsError;
@@ -26,10 +24,9 @@ use crate::config::{Agent, AgentName, Exposure, LocalConfig};
 use crate::door::{self, Door};
 use crate::memory::{self, StoreError};
 use crate::notice::{Notice, Notices};
+use crate::request_id::with_request_id;
 use crate::sessions::{Attribution, BaseAddressError, Host, Sessions, Settings};
 use crate::watch::SessionWatch;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// How long open connections may take to finish once every agent is gone.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -89,10 +86,6 @@ pub enum StartError {
     #[error(transparent)]
     Memory(#[from] StoreError),
 }
-
-/// The id of a request, which its answer and the agent's request carry.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestId(pub(crate) HeaderValue);
 
 // === impl Local ===
 
@@ -184,13 +177,4 @@ fn endpoint(address: SocketAddr) -> String {
 async fn unknown_operation(request: Request) -> AwsError {
     let message = format!("There is no {} {} here.", request.method(), request.uri().path());
     AwsError::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
-}
-
-async fn with_request_id(mut request: Request, next: Next) -> Response {
-    let id =
-        HeaderValue::from_str(&Uuid::new_v4().to_string()).expect("a UUID is made of hexadecimal digits and hyphens");
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
-    response.headers_mut().entry(REQUEST_ID).or_insert(id);
-    response
 }
