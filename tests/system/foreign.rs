@@ -17,7 +17,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 pub(crate) use node::{node_script, typescript_example};
-pub(crate) use python::{example_client, ministack, python_script};
+pub(crate) use python::{example_client, lambda_emulator, ministack, python_script};
 pub(crate) use script::Script;
 
 /// The last file that is written into a prepared folder.

@@ -15,6 +15,7 @@ mod contract;
 mod door;
 mod foreign;
 mod invoke;
+mod lambda;
 mod local_aws;
 mod model_failures;
 mod process;

@@ -104,7 +104,8 @@ impl Connection {
         read > 0
     }
 
-    fn text(&self) -> String {
+    /// What has come so far.
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 }

@@ -125,6 +125,12 @@ impl<A: Agent> Invoker<A> {
         &self.ending
     }
 
+    /// The same, with turns that end when `cut` is cancelled.
+    pub(crate) fn cut_by(mut self, cut: CancellationToken) -> Self {
+        self.ending = cut;
+        self
+    }
+
     /// Reads a payload and asks the agent what to make of it. An agent that panics fails alone.
     pub(crate) async fn accept(&self, body: Bytes, context: Context) -> Result<Accepted, Failure> {
         let busy = self.activity.begin("invocation");

@@ -25,7 +25,8 @@
 //!
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
 //! `POST /invocations`, JSON or server-sent events. Rooms: [`server`] starts and ends the process,
-//! `http` speaks the wire, `payload` reads what was sent, `invocation` leads it through the turn to its answer, `failure` decides
+//! `http` speaks the wire, `payload` reads what was sent, `invocation` leads it through the turn to its answer,
+//! `lambda` is the other wire, for a process that Lambda started, `failure` decides
 //! what a caller may know of an error, `health` answers whether the session is busy, `logs` writes the
 //! log, and `local_test` tries one payload without a server.
 
@@ -33,11 +34,13 @@ mod failure;
 mod health;
 mod http;
 mod invocation;
+mod lambda;
 mod local_test;
 mod logs;
 mod payload;
 pub mod server;
 
+pub use lambda::LambdaError;
 pub use server::{ServeError, Server, asked_to_end, serve};
 
 /// What an agent's file needs.

@@ -21,11 +21,16 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// What is logged unless `RUST_LOG` or `LOG_LEVEL` says otherwise.
 const DEFAULT_LEVEL: &str = "info";
 
+/// What `lambda_runtime` tells of failed invocations as its own errors was told where it happened, at the
+/// level it deserves.
+const TOLD_BEFORE: &str = "lambda_runtime::layers::panic=off";
+
 /// Begins logging to standard error. Does nothing when somebody already logs.
 pub(crate) fn begin() {
     let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
     let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(DEFAULT_LEVEL));
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(DEFAULT_LEVEL));
+    let told_before = TOLD_BEFORE.parse().expect("the constant is a directive");
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(DEFAULT_LEVEL)).add_directive(told_before);
     let _ = tracing_subscriber::registry().with(filter).with(JsonLines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.

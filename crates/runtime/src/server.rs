@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::health::Health;
 use crate::http::{self, Http};
 use crate::invocation::Invoker;
+use crate::lambda::{self, InvokeMode, LambdaError};
 use crate::{local_test, logs};
 
 /// Where AgentCore expects the process.
@@ -64,6 +65,8 @@ pub struct Server<A> {
     http: Http<A>,
     address: SocketAddr,
     drain: Duration,
+    /// Set where the process is a Lambda function's.
+    function: Option<InvokeMode>,
 }
 
 /// A server that listens.
@@ -90,6 +93,9 @@ pub enum ServeError {
         /// What the system said.
         reason: String,
     },
+    /// The process cannot serve a Lambda function.
+    #[error(transparent)]
+    Lambda(#[from] LambdaError),
     /// The threads of a server cannot be started.
     #[error("cannot start the server's thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -135,7 +141,14 @@ impl<A: Agent> Server<A> {
             memory = %settings.memory,
             "agent configured"
         );
-        let mut server = Self::assemble(agent, model, memory, Some(settings.model), settings.history_tokens);
+        let activity = Activity::default();
+        let function = read(lambda::RUNTIME_API).map(|_| function(read)).transpose()?;
+        let sessions = match function {
+            Some(_) => Sessions::shared(memory, settings.history_tokens, activity.clone()),
+            None => Sessions::new(memory, settings.history_tokens, activity.clone()),
+        };
+        let mut server = Self::assemble(agent, model, sessions, activity, Some(settings.model));
+        server.function = function;
         server.address = SocketAddr::new(
             parsed(read, "HOST", "must be an IP address")?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             parsed(read, "PORT", "must be a port number, 0 for any free one")?.unwrap_or(PORT),
@@ -150,24 +163,25 @@ impl<A: Agent> Server<A> {
     /// An agent with a model and a memory of the caller's choosing, on a free loopback port: for tests,
     /// and for hosts of their own.
     pub fn new(agent: A, model: Arc<dyn Model>, memory: Arc<dyn SessionMemory>) -> Self {
-        Self::assemble(agent, model, memory, None, DEFAULT_HISTORY_TOKENS)
+        let activity = Activity::default();
+        let sessions = Sessions::new(memory, DEFAULT_HISTORY_TOKENS, activity.clone());
+        Self::assemble(agent, model, sessions, activity, None)
     }
 
     fn assemble(
         agent: A,
         model: Arc<dyn Model>,
-        memory: Arc<dyn SessionMemory>,
+        sessions: Sessions,
+        activity: Activity,
         overruling: Option<ModelSettings>,
-        history_tokens: usize,
     ) -> Self {
-        let activity = Activity::default();
-        let sessions = Sessions::new(memory, history_tokens, activity.clone());
         let health = Health::new(activity.clone());
         let invoker = Invoker::new(agent, model, overruling, sessions, activity);
         Self {
             http: Http { invoker, health, debug: false },
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             drain: DRAIN,
+            function: None,
         }
     }
 
@@ -185,11 +199,14 @@ impl<A: Agent> Server<A> {
         self
     }
 
-    /// Serves until SIGTERM or Ctrl-C.
+    /// Serves until SIGTERM or Ctrl-C; on Lambda, until the process is ended there.
     ///
     /// # Errors
-    /// When the port cannot be opened.
+    /// When the port cannot be opened, or Lambda's runtime API fails.
     pub async fn run(self) -> Result<(), ServeError> {
+        if let Some(invoke_mode) = self.function {
+            return Ok(lambda::serve(self.http, invoke_mode).await?);
+        }
         let end = CancellationToken::new();
         let listening = self.listen()?;
         tracing::info!(agent = A::NAME, address = %listening.address(), "agent listening");
@@ -290,6 +307,12 @@ pub async fn asked_to_end() {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+fn function(read: impl Fn(&str) -> Option<String>) -> Result<InvokeMode, SettingsError> {
+    let mode =
+        parsed(read, "FUNCTION_URL_INVOKE_MODE", "must be BUFFERED or RESPONSE_STREAM, as the function URL says")?;
+    Ok(mode.unwrap_or_default())
 }
 
 fn parsed<T: std::str::FromStr>(

@@ -30,6 +30,15 @@ pub(crate) fn ministack(port: u16) -> Command {
     command
 }
 
+/// A command that starts cargo-lambda's emulator of Lambda on a port of the loopback.
+pub(crate) fn lambda_emulator(port: u16) -> Command {
+    let interpreter = interpreter("cargo-lambda", &tests("requirements-lambda.txt"));
+    let mut command = secluded(interpreter.with_file_name("cargo-lambda"));
+    command.current_dir(repository()).args(["lambda", "watch", "--only-lambda-apis"]);
+    command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
+    command
+}
+
 /// The interpreter of a virtual environment that holds exactly a list.
 fn interpreter(name: &str, list: &Path) -> PathBuf {
     let version = PYTHON.version();

@@ -66,6 +66,8 @@ pub enum Stored {
 
 struct Shared {
     memory: Arc<dyn SessionMemory>,
+    /// Whether a session may grow in other processes, too.
+    with_other_processes: bool,
     history_tokens: usize,
     activity: Activity,
     warm: Mutex<Warm>,
@@ -92,8 +94,24 @@ struct Session {
 impl Sessions {
     /// Sessions kept in `memory`. A call is sent at most `history_tokens` of what was said before.
     pub fn new(memory: Arc<dyn SessionMemory>, history_tokens: usize, activity: Activity) -> Self {
+        Self::kept_in(memory, false, history_tokens, activity)
+    }
+
+    /// The same for a process that shares its sessions with others, as the instances of a Lambda function
+    /// do: a session is read anew each time it is opened.
+    pub fn shared(memory: Arc<dyn SessionMemory>, history_tokens: usize, activity: Activity) -> Self {
+        Self::kept_in(memory, true, history_tokens, activity)
+    }
+
+    fn kept_in(
+        memory: Arc<dyn SessionMemory>,
+        with_other_processes: bool,
+        history_tokens: usize,
+        activity: Activity,
+    ) -> Self {
         Self(Arc::new(Shared {
             memory,
+            with_other_processes,
             history_tokens,
             activity,
             warm: Mutex::default(),
@@ -108,12 +126,25 @@ impl Sessions {
     /// When a session that is not at hand cannot be read.
     pub async fn open(&self, key: SessionKey) -> Result<OpenSession, MemoryError> {
         let mut session = self.at_hand(&key).lock_owned().await;
+        if self.0.with_other_processes {
+            if let Some(write) = session.last_write.take() {
+                let _ = write.await;
+            }
+            session.known = None;
+        }
         if session.known.is_none() {
             let loaded = self.0.memory.load(&key, self.0.history_tokens).await?;
             tracing::debug!(turns = loaded.turns.len(), "session loaded");
             session.known = Some(loaded);
         }
         Ok(OpenSession { key, sessions: self.clone(), session })
+    }
+
+    /// Waits until every write that has begun has ended, one way or the other.
+    pub async fn flush(&self) {
+        self.0.writes.close();
+        self.0.writes.wait().await;
+        self.0.writes.reopen();
     }
 
     /// Waits until every write has ended, `within` that time; what is not stored by then is given up

@@ -244,6 +244,32 @@ async fn a_write_that_cannot_succeed_is_given_up_and_the_session_goes_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn flushing_waits_until_every_turn_is_stored_and_the_sessions_go_on() {
+    let memory = Arc::new(Unreliable { failing_appends: AtomicUsize::new(4), ..Unreliable::default() });
+    let sessions = sessions(&memory, &Activity::default());
+    for number in 1..=2 {
+        let open = sessions.open(session("mine")).await.expect("opened");
+        open.remember(turn("Hi", "Hello")).await;
+        sessions.flush().await;
+        assert_eq!(memory.kept.load(&session("mine"), ALL).await.expect("loaded").turns.len(), number);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_shared_with_other_processes_is_read_anew_and_knows_its_own_last_turn() {
+    let memory = Arc::new(Unreliable { failing_appends: AtomicUsize::new(4), ..Unreliable::default() });
+    let shared = Sessions::shared(Arc::clone(&memory) as Arc<dyn SessionMemory>, 1000, Activity::default());
+    let open = shared.open(session("mine")).await.expect("opened");
+    assert_eq!(open.remember(turn("one", "Noted.")).await, Stored::Soon);
+    memory.kept.append(&session("mine"), &record(2, "another process's")).await.expect("stored");
+
+    let open = shared.open(session("mine")).await.expect("opened");
+
+    // This memory keeps the order of arrival, and its own turn came after four failures.
+    assert_eq!(questions(&open.history(ALL)), ["another process's", "one"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_waits_for_writes_only_so_long() {
     let memory = Arc::new(Unreliable { failing_appends: AtomicUsize::new(1000), ..Unreliable::default() });
     let activity = Activity::default();

@@ -4,8 +4,10 @@ use agentcore_core::agent::{Context, Secret};
 use axum::http::HeaderMap;
 use uuid::Uuid;
 
-const SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
-const REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
+/// Names the session.
+pub(crate) const SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+/// Names the request.
+pub(crate) const REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 const USER_ID: &str = "x-amzn-bedrock-agentcore-runtime-user-id";
 const WORKLOAD_ACCESS_TOKEN: &str = "x-amz-bedrock-agentcore-identity-wat";
 const OLDER_WORKLOAD_ACCESS_TOKEN: &str = "workloadaccesstoken";

@@ -5,7 +5,7 @@
 
 mod actions;
 mod body;
-mod context;
+pub(crate) mod context;
 mod events;
 
 use std::time::Duration;
@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::failure::Failure;
@@ -50,6 +51,14 @@ struct WholeAnswer<'a> {
 impl<A> Clone for Http<A> {
     fn clone(&self) -> Self {
         Self { invoker: self.invoker.clone(), health: self.health.clone(), debug: self.debug }
+    }
+}
+
+impl<A: Agent> Http<A> {
+    /// The same, with turns that end when `cut` is cancelled.
+    pub(crate) fn cut_by(mut self, cut: CancellationToken) -> Self {
+        self.invoker = self.invoker.cut_by(cut);
+        self
     }
 }
 
