@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Invoke(Invoke),
     /// Talk with an agent
     Chat(Chat),
+    /// Look at what a deployment needs: credentials, model, memory, configuration, packages
+    Doctor(Doctor),
     /// Be an agent: serve it on PORT, as AgentCore runs it
     Agent(Agent),
 }
@@ -87,6 +89,13 @@ pub(crate) struct Chat {
     pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The configuration of AWS's toolkit
+    #[arg(long, value_name = "FILE", default_value = ".bedrock_agentcore.yaml")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod arguments;
 mod caller;
 mod chat;
 mod dev;
+mod doctor;
 mod events;
 mod output;
 
@@ -28,6 +29,8 @@ enum CommandError {
     Call(#[from] CallError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error("the answer cannot be printed: {0}")]
+    Output(#[from] std::io::Error),
 }
 
 #[tokio::main]
@@ -58,6 +61,7 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
             let caller = Caller::new(&chat.agent, session, chat.endpoint.endpoint).await?;
             Ok(chat::chat(&caller, chat.context.as_ref()).await?)
         }
+        Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),
         Command::Agent(agent) if agent.name == CoachCompanion::NAME => be(CoachCompanion, agent.local_test).await,
         Command::Agent(agent) => be(TestAgent, agent.local_test).await,
     }
