@@ -103,6 +103,9 @@ pub(crate) struct Endpoint {
     /// Where to call; the local AWS for names, AWS itself for ARNs when not said
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     pub(crate) endpoint: Option<String>,
+    /// The runtime's endpoint that answers, such as `live`; `DEFAULT`, the newest version, when not said
+    #[arg(long, value_name = "NAME")]
+    pub(crate) qualifier: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use aws_sdk_bedrockagentcore::error::{DisplayErrorContext, ProvideErrorMetadata 
 use aws_sdk_bedrockagentcore::primitives::{Blob, ByteStream};
 use serde_json::Value;
 
+use crate::arguments;
 use crate::events::Frames;
 
 /// Where `vitracka dev` listens.
@@ -20,6 +21,7 @@ pub(crate) struct Caller {
     agent: String,
     session: String,
     endpoint: Option<String>,
+    qualifier: Option<String>,
 }
 
 /// What a call came to.
@@ -53,7 +55,8 @@ pub(crate) enum CallError {
 impl Caller {
     /// Calls `agent`, a name or an ARN. An ARN is called on AWS, unless an endpoint is given; a name is
     /// called on this machine.
-    pub(crate) async fn new(agent: &str, session: String, endpoint: Option<String>) -> Result<Self, CallError> {
+    pub(crate) async fn new(agent: &str, session: String, called: arguments::Endpoint) -> Result<Self, CallError> {
+        let arguments::Endpoint { endpoint, qualifier } = called;
         let region = region_of(agent)?;
         let on_aws = agent.starts_with("arn:") && endpoint.is_none();
         let endpoint = (!on_aws).then(|| endpoint.unwrap_or_else(|| LOCAL_ENDPOINT.to_owned()));
@@ -63,7 +66,7 @@ impl Caller {
             Some(endpoint) => Aws::at(endpoint, region),
             None => Aws::new(region),
         };
-        Ok(Self { client: Client::new(aws.config().await), agent: agent.to_owned(), session, endpoint })
+        Ok(Self { client: Client::new(aws.config().await), agent: agent.to_owned(), session, endpoint, qualifier })
     }
 
     /// Sends a payload and waits for the whole answer.
@@ -108,6 +111,7 @@ impl Caller {
             .invoke_agent_runtime()
             .agent_runtime_arn(&self.agent)
             .runtime_session_id(&self.session)
+            .set_qualifier(self.qualifier.clone())
             .content_type("application/json")
             .accept(accept)
             .payload(Blob::new(payload))

@@ -53,12 +53,12 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
         Command::Dev(dev) => Ok(dev::run(dev).await?),
         Command::Invoke(invoke) => {
             let session = invoke.session.unwrap_or_else(new_session);
-            let caller = Caller::new(&invoke.agent, session, invoke.endpoint.endpoint).await?;
+            let caller = Caller::new(&invoke.agent, session, invoke.endpoint).await?;
             Ok(chat::invoke(&caller, &invoke.payload.to_string(), invoke.stream).await?)
         }
         Command::Chat(chat) => {
             let session = chat.session.unwrap_or_else(new_session);
-            let caller = Caller::new(&chat.agent, session, chat.endpoint.endpoint).await?;
+            let caller = Caller::new(&chat.agent, session, chat.endpoint).await?;
             Ok(chat::chat(&caller, chat.context.as_ref()).await?)
         }
         Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),
