@@ -11,13 +11,16 @@ mod script;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use node::{node_script, typescript_example};
-pub(crate) use python::{example_client, lambda_emulator, ministack, python_script};
+pub(crate) use node::{agentcore_cli, node_script, typescript_example};
+pub(crate) use python::{
+    example_client, lambda_emulator, linter, linters_script, ministack, python_script, starter_toolkit, toolkit_script,
+};
 pub(crate) use script::Script;
 
 /// The last file that is written into a prepared folder.
@@ -77,6 +80,12 @@ fn hash(parts: &[&[u8]]) -> String {
 
 fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()))
+}
+
+/// Writes a file that can be run.
+pub(crate) fn executable(path: &Path, content: &str) {
+    fs::write(path, content).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its owner may change its mode");
 }
 
 /// Runs an installer. What it says matters only when it fails.

@@ -12,6 +12,7 @@ mod clients;
 mod coach;
 mod command;
 mod contract;
+mod deploy;
 mod doctor;
 mod door;
 mod foreign;

@@ -1,4 +1,4 @@
-//! Node's side: AWS's JavaScript clients as published, and the TypeScript example.
+//! Node's side: AWS's JavaScript clients as published, its AgentCore CLI, and the TypeScript example.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,37 @@ pub(crate) fn typescript_example() -> Command {
     });
     let mut command = secluded(NODE.program);
     command.arg(built.join("build/server.js"));
+    command
+}
+
+/// A command that runs AWS's AgentCore CLI, which follows the starter toolkit and can read its projects.
+///
+/// Only the CLI's own package is installed: it has everything bundled but the CDK, for which something
+/// stands in, and not all that it lists is in every registry.
+pub(crate) fn agentcore_cli(home: &Path) -> Command {
+    let installed = installed("agentcore-cli", &tests("agentcore-cli"));
+    let stand_in = tests("agentcore-cli/toolkit-lib");
+    let (manifest, module) = (stand_in.join("package.json"), stand_in.join("index.js"));
+    let modules = installed.join("node_modules/@aws-cdk");
+    prepared_in(&modules, "toolkit-lib", &[&read(&manifest), &read(&module)], |folder| {
+        copy(&manifest, folder);
+        copy(&module, folder);
+        // The name it is imported by has no hash.
+        let name = modules.join("toolkit-lib");
+        if name.symlink_metadata().is_ok() {
+            fs::remove_file(&name).expect("target/ can be written to");
+        }
+        std::os::unix::fs::symlink(folder, name).expect("target/ can be written to");
+    });
+    let settings = prepared("agentcore-cli-settings", &[b"1"], |folder| {
+        fs::write(folder.join("config.json"), r#"{"telemetry":{"enabled":false}}"#).expect("target/ can be written to");
+    });
+    let mut command = secluded(NODE.program);
+    command
+        .arg(installed.join("node_modules/@aws/agentcore/dist/cli/index.mjs"))
+        .env("AGENTCORE_CONFIG_DIR", settings)
+        .env("HOME", home)
+        .env("NO_COLOR", "1");
     command
 }
 

@@ -1,9 +1,9 @@
-//! Python's side: boto3 as published, and ministack, a cloud of somebody else's.
+//! Python's side: boto3 as published, ministack, a cloud of somebody else's, and AWS's own tools to deploy.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Tool, prepared, read, repository, run, secluded, tests};
+use super::{Tool, executable, prepared, read, repository, run, secluded, tests};
 
 const PYTHON: Tool = Tool { program: "python3", name: "Python", least: (3, 10), what_for: "boto3, AWS's own client" };
 
@@ -37,6 +37,55 @@ pub(crate) fn lambda_emulator(port: u16) -> Command {
     command.current_dir(repository()).args(["lambda", "watch", "--only-lambda-apis"]);
     command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
     command
+}
+
+/// A command that runs AWS's starter toolkit, `agentcore`, in a folder that is a project and its user's home.
+///
+/// The toolkit wants `zip` on `PATH`, but zips by itself: what it finds here fails when it is run.
+pub(crate) fn starter_toolkit(project: &Path) -> Command {
+    let programs = toolkit_interpreter().parent().expect("an interpreter is in a folder").to_owned();
+    let not_run = prepared("zip", &[b"1"], |folder| {
+        executable(&folder.join("zip"), "#!/bin/sh\necho 'zip was run after all' >&2\nexit 1\n");
+    });
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([not_run, programs.clone()].into_iter().chain(std::env::split_paths(&path)));
+    let mut command = secluded(programs.join("agentcore"));
+    command
+        .current_dir(project)
+        .env("PATH", path.expect("folders without a colon"))
+        .env("HOME", project)
+        // Its boxes would break lines in the middle of an ARN.
+        .env("COLUMNS", "400")
+        .env("NO_COLOR", "1")
+        .env("AGENTCORE_SUPPRESS_RECOMMENDATION", "1");
+    command
+}
+
+/// A command that runs a script of `tests/foreign` with the starter toolkit's own modules.
+pub(crate) fn toolkit_script(name: &str) -> Command {
+    let mut command = secluded(toolkit_interpreter());
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
+/// A command that runs one of the programs that read templates and workflows.
+pub(crate) fn linter(program: &str) -> Command {
+    secluded(linters_interpreter().with_file_name(program))
+}
+
+/// A command that runs a script of `tests/foreign` with the linters' modules.
+pub(crate) fn linters_script(name: &str) -> Command {
+    let mut command = secluded(linters_interpreter());
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
+fn toolkit_interpreter() -> PathBuf {
+    interpreter("toolkit", &tests("requirements-toolkit.txt"))
+}
+
+fn linters_interpreter() -> PathBuf {
+    interpreter("linters", &tests("requirements-linters.txt"))
 }
 
 /// The interpreter of a virtual environment that holds exactly a list.
