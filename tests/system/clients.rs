@@ -12,8 +12,20 @@ use crate::local_aws::{LocalAws, START};
 const ANSWER: &str = r#"{"response":{"role":"assistant","content":[{"text":"Setbacks "},{"text":"teach."}]},"session_id":"s","stop_reason":"end_turn","usage":{"inputTokens":9,"outputTokens":4}}"#;
 const FIRST: &str = r#"{"event":{"contentBlockDelta":{"delta":{"text":"Setbacks "},"contentBlockIndex":0}}}"#;
 const SECOND: &str = r#"{"event":{"contentBlockDelta":{"delta":{"text":"teach."},"contentBlockIndex":0}}}"#;
+const GONE: &str = r#"{"error":"The model can't be reached.","code":"model_unavailable"}"#;
 const LAST: &str = r#"{"message":{"role":"assistant","content":[{"text":"Setbacks teach."}]},"usage":{"inputTokens":9,"outputTokens":4},"stop_reason":"end_turn"}"#;
 const BUSY: &str = r#"{"error":"The model is busy.","error_type":"ModelThrottled","message":"An error occurred during streaming","code":"model_throttled","request_id":"r-1","retry_after":7}"#;
+
+/// The coach at home and in a second region, as both clients are told of them.
+const TWO_REGIONS: &str = "arn:aws:bedrock-agentcore:eu-west-1:000000000000:runtime/coach_companion-0000000000,\
+                           arn:aws:bedrock-agentcore:eu-central-1:000000000000:runtime/coach_companion-1111111111";
+
+/// The regions that were called, in their order, as the signatures name them.
+fn regions(door: &Door) -> Vec<String> {
+    let callers = door.callers();
+    let signatures = callers.iter().map(|caller| caller.header("authorization").expect("it is signed"));
+    signatures.map(|signature| signature.split('/').nth(2).expect("a scope has a region").to_owned()).collect()
+}
 
 const SESSION_HEADER: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 
@@ -28,7 +40,8 @@ fn agent_answered(status: u16) -> Reply {
 
 mod python {
     use super::{
-        ANSWER, BUSY, Door, FIRST, LAST, LocalAws, RUN, Reply, SECOND, SESSION_HEADER, Step, agent_answered, channel,
+        ANSWER, BUSY, Door, FIRST, LAST, LocalAws, RUN, Reply, SECOND, SESSION_HEADER, Step, TWO_REGIONS,
+        agent_answered, channel, regions,
     };
     use crate::foreign::example_client;
     use crate::process::Process;
@@ -121,6 +134,26 @@ mod python {
     }
 
     #[test]
+    fn a_region_that_cannot_answer_is_stepped_over_and_one_that_is_busy_is_not() {
+        let gone = || Reply::exception(500, "InternalServerException", "No.");
+        for more in [&[][..], &["--stream"]] {
+            let arguments = [&["--arn", TWO_REGIONS, "--qualifier", "live"], more].concat();
+            let answer = || match more {
+                [] => Reply::json(ANSWER),
+                _ => Reply::stream(vec![Step::Frame(FIRST), Step::Frame(SECOND), Step::Frame(LAST), Step::End]),
+            };
+            let door = Door::open(vec![gone(), answer()]);
+            assert_eq!(run(&door, &arguments).0, "Setbacks teach.\n");
+            assert_eq!(regions(&door), ["eu-west-1", "eu-central-1"]);
+            assert!(door.callers().iter().all(|caller| caller.path.ends_with("qualifier=live")));
+        }
+
+        let door = Door::open(vec![Reply::throttling("0"), Reply::json(ANSWER)]);
+        assert_eq!(run(&door, &["--arn", TWO_REGIONS]).0, "Setbacks teach.\n");
+        assert_eq!(regions(&door), ["eu-west-1", "eu-west-1"]);
+    }
+
+    #[test]
     fn silence_ends_a_call_and_is_not_tried_again() {
         let (_held, silence) = channel();
         let door = Door::open(vec![Reply::silence(silence), Reply::json(ANSWER)]);
@@ -154,8 +187,8 @@ mod python {
 
 mod typescript {
     use super::{
-        ANSWER, BUSY, Door, FIRST, LAST, LocalAws, Reply, SECOND, SESSION_HEADER, START, Step, Value, agent_answered,
-        channel,
+        ANSWER, BUSY, Door, FIRST, GONE, LAST, LocalAws, Reply, SECOND, SESSION_HEADER, START, Step, TWO_REGIONS,
+        Value, agent_answered, channel, regions,
     };
     use crate::foreign::typescript_example;
     use crate::process::Process;
@@ -169,8 +202,16 @@ mod typescript {
 
     impl Server {
         fn start(endpoint: &str) -> Self {
+            Self::start_with(endpoint, &[])
+        }
+
+        fn start_with(endpoint: &str, environment: &[(&str, &str)]) -> Self {
             let mut command = typescript_example();
-            command.env("AWS_ENDPOINT_URL", endpoint).env("PORT", "0").env("SILENCE_MS", "1500");
+            command
+                .envs(environment.iter().copied())
+                .env("AWS_ENDPOINT_URL", endpoint)
+                .env("PORT", "0")
+                .env("SILENCE_MS", "1500");
             let process = Process::start("the TypeScript example", command);
             let line = process.wait_for("listening on http://127.0.0.1:", START);
             let port = line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).expect("a port");
@@ -243,6 +284,36 @@ mod typescript {
         let door = Door::open(vec![Reply::throttling("0"), agent_answered(429), Reply::json(ANSWER)]);
         assert_eq!(Server::start(&door.endpoint()).post("/coach", "I slipped").status, 200);
         assert_eq!(door.callers().len(), 3);
+    }
+
+    #[test]
+    fn a_region_that_cannot_answer_is_stepped_over_and_then_left_alone() {
+        let gone = Reply::exception(500, "InternalServerException", "No.");
+        let pieces = vec![Step::Frame(FIRST), Step::Frame(SECOND), Step::Frame(LAST), Step::End];
+        let door = Door::open(vec![gone, Reply::json(ANSWER), Reply::stream(pieces)]);
+        let environment = [("AGENT_RUNTIME_ARN", TWO_REGIONS), ("AGENT_RUNTIME_QUALIFIER", "live")];
+        let server = Server::start_with(&door.endpoint(), &environment);
+
+        assert_eq!(server.post("/coach", "I slipped").status, 200);
+        assert!(server.post("/coach/stream", "I slipped").body.contains("event: done"));
+
+        assert_eq!(regions(&door), ["eu-west-1", "eu-central-1", "eu-central-1"]);
+        assert!(door.callers().iter().all(|caller| caller.path.ends_with("qualifier=live")));
+    }
+
+    #[test]
+    fn a_stream_moves_only_before_its_first_piece() {
+        let gone = Reply::exception(500, "InternalServerException", "No.");
+        let cut = vec![Step::Frame(FIRST), Step::Frame(GONE), Step::End];
+        let door = Door::open(vec![gone, Reply::stream(cut)]);
+        let server = Server::start_with(&door.endpoint(), &[("AGENT_RUNTIME_ARN", TWO_REGIONS)]);
+        assert!(server.post("/coach/stream", "x").body.contains("event: failed"));
+        assert_eq!(regions(&door), ["eu-west-1", "eu-central-1"]);
+
+        let door = Door::open(vec![Reply::stream(vec![Step::Frame(FIRST), Step::Frame(GONE), Step::End])]);
+        let server = Server::start_with(&door.endpoint(), &[("AGENT_RUNTIME_ARN", TWO_REGIONS)]);
+        assert!(server.post("/coach/stream", "x").body.contains("event: failed"));
+        assert_eq!(regions(&door), ["eu-west-1"], "users would read two beginnings");
     }
 
     #[test]

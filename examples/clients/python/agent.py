@@ -13,10 +13,10 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -30,6 +30,7 @@ from botocore.exceptions import (
 )
 
 Payload = dict[str, Any]
+Reply = TypeVar("Reply")
 
 
 # === what can go wrong ===
@@ -139,6 +140,7 @@ def new_session() -> str:
 class Agent:
     """One agent on AgentCore. Threads may share it.
 
+    `qualifier` names the runtime's endpoint; without one the newest version answers, tried or not.
     `AWS_ENDPOINT_URL` redirects it, to a local AWS for example. `read_timeout` bounds the silence before
     and within an answer, in seconds. `attempts` counts the first one; only calls that were turned away
     before a turn began are repeated, because a turn that ran is remembered.
@@ -148,16 +150,18 @@ class Agent:
         self,
         arn: str,
         *,
+        qualifier: str | None = None,
         region: str | None = None,
         connect_timeout: float = 3.0,
         read_timeout: float = 60.0,
         attempts: int = 4,
     ) -> None:
         self._arn = arn
+        self._qualifier = qualifier
         self._attempts = attempts
         self._client = boto3.client(
             "bedrock-agentcore",
-            region_name=region or os.environ.get("AWS_REGION") or _region_of(arn),
+            region_name=region or _region_of(arn) or os.environ.get("AWS_REGION"),
             config=Config(
                 connect_timeout=connect_timeout,
                 read_timeout=read_timeout,
@@ -199,6 +203,8 @@ class Agent:
             "accept": accept,
             "payload": json.dumps(payload).encode(),
         }
+        if self._qualifier is not None:
+            request["qualifier"] = self._qualifier
         if user_id is not None:
             request["runtimeUserId"] = user_id
         attempt = 1
@@ -211,6 +217,40 @@ class Agent:
                     raise failure from error
                 time.sleep(_pause(attempt, failure))
                 attempt += 1
+
+
+class Regions:
+    """One agent in several regions, the first of them at home. While home can't be reached the next one
+    answers, and home is left alone for `rest` seconds, so that not every caller waits for it.
+
+    Only `Unavailable` moves a call. One that timed out may be running still, and one that was throttled
+    was asked to wait. Memory does not move: elsewhere the conversation begins anew, and what is said
+    there stays there.
+    """
+
+    def __init__(self, agents: Sequence[Agent], *, rest: float = 60.0) -> None:
+        self._agents = agents
+        self._rest = rest
+        self._left_alone_until = [0.0] * len(agents)
+
+    def ask(self, payload: Payload, session_id: str, *, user_id: str | None = None) -> Answer:
+        """As `Agent.ask`."""
+        return self._first(lambda agent: agent.ask(payload, session_id, user_id=user_id))
+
+    def stream(self, payload: Payload, session_id: str, *, user_id: str | None = None) -> AnswerStream:
+        """As `Agent.stream`. An answer that has begun is not moved."""
+        return self._first(lambda agent: agent.stream(payload, session_id, user_id=user_id))
+
+    def _first(self, ask: Callable[[Agent], Reply]) -> Reply:
+        *others, last = range(len(self._agents))
+        for position in others:
+            if time.monotonic() < self._left_alone_until[position]:
+                continue
+            try:
+                return ask(self._agents[position])
+            except Unavailable:
+                self._left_alone_until[position] = time.monotonic() + self._rest
+        return ask(self._agents[last])
 
 
 # === retries ===
@@ -333,9 +373,9 @@ def _typed_errors() -> Iterator[None]:
         yield
     except ClientError as error:
         raise _failure(error) from error
-    except (ReadTimeoutError, ConnectTimeoutError) as error:
+    except ReadTimeoutError as error:
         raise TimedOut("The agent was silent for too long.", code="timed_out") from error
-    except EndpointConnectionError as error:
+    except (ConnectTimeoutError, EndpointConnectionError) as error:
         raise Unavailable(str(error), code="unreachable") from error
     except ParamValidationError as error:
         raise BadRequest(str(error), code="invalid_request") from error

@@ -12,14 +12,19 @@ import argparse
 import os
 import sys
 
-from agent import Agent, AgentError, Throttled, new_session
+from agent import Agent, AgentError, Regions, Throttled, new_session
 
 COACH = "arn:aws:bedrock-agentcore:eu-west-1:732231126129:runtime/coach_companion-0ZUOP04U5z"
 
 
 def main() -> int:
     arguments = parse()
-    agent = Agent(arguments.arn, read_timeout=arguments.timeout, attempts=arguments.attempts)
+    agent = Regions(
+        [
+            Agent(arn, qualifier=arguments.qualifier, read_timeout=arguments.timeout, attempts=arguments.attempts)
+            for arn in arguments.arn.split(",")
+        ]
+    )
     session = arguments.session or new_session()
     print(f"session {session}", file=sys.stderr)
     try:
@@ -39,7 +44,10 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Talk to an agent on AgentCore.")
     parser.add_argument("prompt", nargs="?", default="I had a setback today")
-    parser.add_argument("--arn", default=os.environ.get("AGENT_RUNTIME_ARN", COACH))
+    parser.add_argument(
+        "--arn", default=os.environ.get("AGENT_RUNTIME_ARN", COACH), help="several by commas: one a region, home first"
+    )
+    parser.add_argument("--qualifier", default=os.environ.get("AGENT_RUNTIME_QUALIFIER"), help="such as `live`")
     parser.add_argument("--session", help="go on with this session")
     parser.add_argument("--stream", action="store_true", help="print the answer as it is written")
     parser.add_argument("--timeout", type=float, default=60.0, help="longest silence, in seconds")

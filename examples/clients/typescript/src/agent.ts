@@ -7,7 +7,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { BedrockAgentCoreClient, InvokeAgentRuntimeCommand } from "@aws-sdk/client-bedrock-agentcore";
-import { AgentError, AgentFailed, Cancelled, failure, failureInStream, Throttled, TimedOut } from "./errors.js";
+import { AgentError, AgentFailed, Cancelled, failure, failureInStream, Throttled, TimedOut, Unavailable } from "./errors.js";
 
 export type Payload = Readonly<Record<string, unknown>>;
 
@@ -21,7 +21,9 @@ export interface Answer {
 }
 
 export interface AgentOptions {
-  /** Default: `AWS_REGION`, else the ARN's own. */
+  /** The runtime's endpoint, such as `live`; without one the newest version answers, tried or not. */
+  readonly qualifier?: string | undefined;
+  /** Default: the ARN's own, else `AWS_REGION`. */
   readonly region?: string;
   /** Longest silence before and within an answer; default 60 000. */
   readonly silenceMs?: number;
@@ -44,19 +46,23 @@ export function newSession(): string {
 /** One agent. `AWS_ENDPOINT_URL` redirects it, to a local AWS for example. */
 export class Agent {
   readonly #arn: string;
+  readonly #qualifier: string | undefined;
   readonly #silenceMs: number;
   readonly #attempts: number;
   readonly #client: BedrockAgentCoreClient;
 
   constructor(arn: string, options: AgentOptions = {}) {
     this.#arn = arn;
+    this.#qualifier = options.qualifier;
     this.#silenceMs = options.silenceMs ?? 60_000;
     this.#attempts = options.attempts ?? 4;
-    const region = options.region ?? process.env["AWS_REGION"] ?? arn.split(":")[3];
+    const region = options.region ?? arn.split(":")[3] ?? process.env["AWS_REGION"];
     this.#client = new BedrockAgentCoreClient({
       ...(region === undefined ? {} : { region }),
       // The SDK would also repeat calls that timed out, and say the user's words twice.
       maxAttempts: 1,
+      // A region that is gone is known by its silence here, long before an agent's would be too long.
+      requestHandler: { connectionTimeout: 3_000 },
     });
   }
 
@@ -109,6 +115,7 @@ export class Agent {
       contentType: "application/json",
       accept,
       payload: new TextEncoder().encode(JSON.stringify(payload)),
+      ...(this.#qualifier === undefined ? {} : { qualifier: this.#qualifier }),
       ...(options.userId === undefined ? {} : { runtimeUserId: options.userId }),
     });
     for (let attempt = 1; ; attempt += 1) {
@@ -123,6 +130,76 @@ export class Agent {
         silence.heard();
       }
     }
+  }
+}
+
+/**
+ * One agent in several regions, the first of them at home. While home can't be reached the next one
+ * answers, and home is left alone for a while, so that not every caller waits for it.
+ *
+ * Only `Unavailable` moves a call. One that timed out may be running still, and one that was throttled was
+ * asked to wait. Memory does not move: elsewhere the conversation begins anew, and what is said there stays
+ * there.
+ */
+export class Regions {
+  readonly #agents: readonly Agent[];
+  readonly #restMs: number;
+  readonly #leftAloneUntil: number[];
+
+  constructor(agents: readonly Agent[], { restMs = 60_000 }: { readonly restMs?: number } = {}) {
+    this.#agents = agents;
+    this.#restMs = restMs;
+    this.#leftAloneUntil = agents.map(() => 0);
+  }
+
+  /** As `Agent.ask`. */
+  async ask(payload: Payload, sessionId: string, options: AskOptions = {}): Promise<Answer> {
+    for (const [position, agent] of this.#agents.entries()) {
+      if (this.#isLeftAlone(position)) continue;
+      try {
+        return await agent.ask(payload, sessionId, options);
+      } catch (error) {
+        if (!this.#moves(position, error)) throw error;
+      }
+    }
+    throw new Unavailable("There is no region to ask.", { code: "unreachable" });
+  }
+
+  /** As `Agent.stream`. An answer that has begun is not moved. */
+  async *stream(payload: Payload, sessionId: string, options: AskOptions = {}): AsyncGenerator<string, Answer> {
+    for (const [position, agent] of this.#agents.entries()) {
+      if (this.#isLeftAlone(position)) continue;
+      const pieces = agent.stream(payload, sessionId, options);
+      let begun = false;
+      try {
+        for (;;) {
+          const next = await pieces.next();
+          if (next.done) return next.value;
+          begun = true;
+          yield next.value;
+        }
+      } catch (error) {
+        if (begun || !this.#moves(position, error)) throw error;
+      } finally {
+        // Whoever leaves this loop hangs up, here too.
+        await pieces.return(undefined as never);
+      }
+    }
+    throw new Unavailable("There is no region to ask.", { code: "unreachable" });
+  }
+
+  #isLast(position: number): boolean {
+    return position === this.#agents.length - 1;
+  }
+
+  #isLeftAlone(position: number): boolean {
+    return !this.#isLast(position) && Date.now() < (this.#leftAloneUntil[position] ?? 0);
+  }
+
+  #moves(position: number, error: unknown): boolean {
+    if (!(error instanceof Unavailable) || this.#isLast(position)) return false;
+    this.#leftAloneUntil[position] = Date.now() + this.#restMs;
+    return true;
   }
 }
 

@@ -81,13 +81,14 @@ export function failure(thrown: unknown): AgentError {
   const error = thrown as Thrown;
   const message = error.message ?? String(thrown);
   const status = error.$metadata?.httpStatusCode;
+  const code = error.name ?? "";
   if (status === undefined) {
-    const unreachable = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH"].includes(error.code ?? "");
+    // The SDK's own time-out is for connecting only.
+    const unreachable = code === "TimeoutError" || ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH"].includes(error.code ?? "");
     return unreachable
       ? new Unavailable(message, { code: "unreachable", cause: thrown })
       : new AgentFailed("The answer broke off.", { code: "cut", cause: thrown });
   }
-  const code = error.name ?? "";
   const kind = byServiceCode[code] ?? byStatus(statusOfTheAgent(message) ?? status);
   const about = { code, requestId: error.$metadata?.requestId, cause: thrown };
   return kind === Throttled

@@ -24,7 +24,7 @@ export interface CoachRoutes {
 }
 
 /** The routes, to be mounted where the application wants them. */
-export function coachRoutes(agent: Agent, { sessionOf }: CoachRoutes): Router {
+export function coachRoutes(agent: Pick<Agent, "ask" | "stream">, { sessionOf }: CoachRoutes): Router {
   const router = express.Router();
   router.use(express.json({ limit: "256kb" }));
 

@@ -2,14 +2,18 @@
 
 import type { AddressInfo } from "node:net";
 import express from "express";
-import { Agent } from "./agent.js";
+import { Agent, Regions } from "./agent.js";
 import { coachRoutes } from "./routes.js";
 
 const COACH = "arn:aws:bedrock-agentcore:eu-west-1:732231126129:runtime/coach_companion-0ZUOP04U5z";
 
-const agent = new Agent(process.env["AGENT_RUNTIME_ARN"] ?? COACH, {
+// Several by commas: one a region, home first.
+const arns = (process.env["AGENT_RUNTIME_ARN"] ?? COACH).split(",");
+const options = {
+  qualifier: process.env["AGENT_RUNTIME_QUALIFIER"],
   silenceMs: Number(process.env["SILENCE_MS"] ?? 60_000),
-});
+};
+const agent = new Regions(arns.map((arn) => new Agent(arn, options)));
 const application = express();
 application.disable("x-powered-by");
 application.use(
