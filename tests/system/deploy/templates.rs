@@ -132,7 +132,7 @@ fn an_agent_starts_in_the_environment_it_is_given() {
             let value = match entry[2].as_str().expect("a text") {
                 "${AWS::Region}" => DEFAULT_REGION,
                 "${ModelId}" => DEFAULT_MODEL_ID,
-                "${Memory.MemoryId}" => "coach_companion_mem-0123456789",
+                "(${Memory.MemoryId} or ${ExistingMemoryId})" => "coach_companion_mem-0123456789",
                 plain => plain,
             };
             Some(value.to_owned())

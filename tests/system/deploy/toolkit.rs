@@ -150,6 +150,31 @@ fn what_the_readme_warns_of_is_true() {
 }
 
 #[test]
+fn the_readmes_way_to_keep_role_and_memory_keeps_them() {
+    let mut account = Account::open();
+    let project = Project::packaged();
+    project.agentcore(&account, &["deploy", "--agent", "test_agent"]);
+    let before = account.look();
+    let written = fs::read_to_string(project.configuration()).expect("it is there");
+    let kept = written.lines().map(|line| match line.trim_start().split_once(": ") {
+        Some(("was_created_by_toolkit", _)) => line.replace("true", "false"),
+        Some(("execution_role", role)) => line.replace(role, "null"),
+        _ => line.to_owned(),
+    });
+    fs::write(project.configuration(), kept.collect::<Vec<_>>().join("\n")).expect("writable");
+
+    project.agentcore(&account, &["destroy", "--agent", "test_agent", "--force"]);
+
+    let after = account.look();
+    assert_eq!(after["runtimes"], json!([]));
+    assert_eq!((&after["memories"], &after["roles"]), (&before["memories"], &before["roles"]));
+    assert_eq!(
+        (after["memories"].as_array().map(Vec::len), after["roles"].as_array().map(Vec::len)),
+        (Some(1), Some(1))
+    );
+}
+
+#[test]
 fn the_agentcore_cli_imports_both_agents() {
     let project = Project::packaged();
     let cli = |folder: &Path, arguments: &[&str]| {
