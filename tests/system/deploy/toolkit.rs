@@ -2,6 +2,7 @@
 //! AgentCore CLI, which imports it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,9 +26,10 @@ impl Project {
             let code = project.code(agent);
             fs::create_dir_all(&code).expect("writable");
             let packaged = repository().join("target/package").join(agent).join("code");
-            if packaged.join(agent).is_file() {
-                for file in [agent, "main.py"] {
-                    fs::copy(packaged.join(file), code.join(file)).expect("a packaged file can be copied");
+            if packaged.is_dir() {
+                for file in fs::read_dir(packaged).expect("it can be read") {
+                    let file = file.expect("it can be read").path();
+                    fs::copy(&file, code.join(file.file_name().expect("a file has a name"))).expect("writable");
                 }
             } else {
                 eprintln!("{agent} is not packaged: a stand-in of two small files is deployed in its place");
@@ -48,6 +50,16 @@ impl Project {
 
     fn code(&self, agent: &str) -> PathBuf {
         self.path().join("target/package").join(agent).join("code")
+    }
+
+    /// The files to be shipped, and their modes.
+    fn packaged_files(&self, agent: &str) -> Value {
+        let files = fs::read_dir(self.code(agent)).expect("it can be read").map(|file| {
+            let file = file.expect("it can be read");
+            let mode = file.metadata().expect("it is there").permissions().mode() & 0o7777;
+            (file.file_name().into_string().expect("a plain name"), Value::from(format!("0o{mode:o}")))
+        });
+        Value::Object(files.collect())
     }
 
     fn configuration(&self) -> PathBuf {
@@ -106,7 +118,8 @@ fn both_agents_are_deployed_shown_and_destroyed() {
 
         let code = &runtime["code"];
         let zip = account.operator.order(json!({ "do": "zip", "bucket": code["bucket"], "key": code["prefix"] }));
-        assert_eq!(zip, json!({ agent: "0o755", "main.py": "0o755" }), "these and nothing else");
+        assert_eq!(zip, project.packaged_files(agent), "these, as they are, and nothing else");
+        assert_eq!(zip[agent], "0o755");
 
         let status = project.agentcore(&account, &["status", "--agent", agent]);
         assert!(status.contains(memory["id"].as_str().expect("an id")), "{status}");

@@ -69,6 +69,8 @@ pub(crate) fn agentcore_cli(home: &Path) -> Command {
         .arg(installed.join("node_modules/@aws/agentcore/dist/cli/index.mjs"))
         .env("AGENTCORE_CONFIG_DIR", settings)
         .env("HOME", home)
+        // Should there be a uv, it is not to fetch a Python of its own for code that is none.
+        .env("UV_PYTHON_DOWNLOADS", "never")
         .env("NO_COLOR", "1");
     command
 }

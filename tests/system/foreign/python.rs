@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::{Tool, executable, prepared, read, repository, run, secluded, tests};
 
-const PYTHON: Tool = Tool { program: "python3", name: "Python", least: (3, 10), what_for: "boto3, AWS's own client" };
+const PYTHON: Tool = Tool { program: "python3", name: "Python", least: (3, 11), what_for: "boto3, AWS's own client" };
 
 /// A command that runs a script of `tests/foreign` with the clients of `tests/requirements.txt`.
 pub(crate) fn python_script(name: &str) -> Command {
