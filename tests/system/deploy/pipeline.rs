@@ -140,12 +140,14 @@ fn a_version_that_does_not_answer_is_taken_back() {
 fn a_new_version_is_tried_without_anybody_meeting_it() {
     let shipping = Shipping::with("[[ $qualifier == live ]]", "True");
 
-    assert!(shipping.ship(&["update", "production", "coach_companion", "0123abc"]).0.success());
+    let update = ["update", "production", "coach_companion", "0123abc", "LogLevel=debug", "MemoryDays=90"];
+    assert!(shipping.ship(&update).0.success());
     assert!(!shipping.ship(&["try", "production", "coach_companion", "DEFAULT"]).0.success());
 
     assert_eq!(shipping.live(), "1");
     let said = shipping.said();
     assert!(said.contains("CodeKey=0123abc/coach_companion/code.zip") && !said.contains("LiveVersion="), "{said}");
+    assert!(said.contains(" LogLevel=debug MemoryDays=90\n"), "{said}");
     assert!(said.contains("--stack-name vitracka-production-coach-companion "), "stack names have no underscores");
 }
 
