@@ -13,25 +13,26 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged unless `RUST_LOG` or `LOG_LEVEL` says otherwise.
-const DEFAULT_LEVEL: &str = "info";
+/// What is logged unless `RUST_LOG` or `LOG_LEVEL` says otherwise: `debug`, or a list of a crate's name and
+/// its level, `warn,agentcore_core=debug`.
+const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
 /// What `lambda_runtime` tells of failed invocations as its own errors was told where it happened, at the
 /// level it deserves.
-const TOLD_BEFORE: &str = "lambda_runtime::layers::panic=off";
+const TOLD_BEFORE: &str = "lambda_runtime::layers::panic";
 
 /// Begins logging to standard error. Does nothing when somebody already logs.
 pub(crate) fn begin() {
     let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
-    let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(DEFAULT_LEVEL));
-    let told_before = TOLD_BEFORE.parse().expect("the constant is a directive");
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(DEFAULT_LEVEL)).add_directive(told_before);
-    let _ = tracing_subscriber::registry().with(filter).with(JsonLines).try_init();
+    let levels = levels.and_then(|levels| levels.parse().ok());
+    let levels = levels.unwrap_or_else(|| Targets::new().with_default(DEFAULT_LEVEL));
+    let levels = levels.with_target(TOLD_BEFORE, LevelFilter::OFF);
+    let _ = tracing_subscriber::registry().with(levels).with(JsonLines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.
         let place = panic.location().map_or_else(String::new, ToString::to_string);
