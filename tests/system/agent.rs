@@ -18,16 +18,20 @@ pub(crate) struct Agent {
 /// The command that is the agent `name`, with the AWS at `endpoint` and credentials nobody checks.
 pub(crate) fn agent_command(name: &str, endpoint: &str, environment: &[(&str, &str)]) -> Command {
     let mut command = vitracka();
+    agent_environment(command.args(["agent", name]), endpoint, environment);
     command
-        .args(["agent", name])
+}
+
+/// Sets what an agent needs beside its port, and `more`.
+pub(crate) fn agent_environment(command: &mut Command, endpoint: &str, more: &[(&str, &str)]) {
+    command
         .env("HOST", "127.0.0.1")
         .env("AWS_ENDPOINT_URL", endpoint)
         .env("AWS_ACCESS_KEY_ID", "AKIALOCALTESTS000000")
         .env("AWS_SECRET_ACCESS_KEY", "not-a-secret")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_REGION", "eu-west-1")
-        .envs(environment.iter().copied());
-    command
+        .envs(more.iter().copied());
 }
 
 // === impl Agent ===
