@@ -386,21 +386,21 @@ async fn every_member_of_an_event_has_its_bounds() {
     400 ValidationException: 2 validation errors detected: Value at 'actorId' failed to satisfy constraint: Member must have length greater than or equal to 1; Value at 'actorId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_/]*(?::[a-zA-Z0-9-_/]+)*[a-zA-Z0-9-_/]*
     400 ValidationException: 1 validation error detected: Value at 'actorId' failed to satisfy constraint: Member must have length less than or equal to 255
     400 ValidationException: 1 validation error detected: Value at 'actorId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_/]*(?::[a-zA-Z0-9-_/]+)*[a-zA-Z0-9-_/]*
-    400 ValidationException: 1 validation error detected: Value at '.' failed to satisfy constraint: missing field `actorId` at line 1 column 124
+    400 ValidationException: 1 validation error detected: Value at 'actorId' failed to satisfy constraint: Member must not be null
     400 ValidationException: 1 validation error detected: Value at 'sessionId' failed to satisfy constraint: Member must have length less than or equal to 100
     400 ValidationException: 1 validation error detected: Value at 'sessionId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_]*
-    400 ValidationException: 1 validation error detected: Value at '.' failed to satisfy constraint: missing field `eventTimestamp` at line 1 column 109
-    400 ValidationException: 1 validation error detected: Value at 'eventTimestamp' failed to satisfy constraint: invalid type: string "2026-11-23T09:00:00Z", expected a JSON number at line 1 column 74
+    400 ValidationException: 1 validation error detected: Value at 'eventTimestamp' failed to satisfy constraint: Member must not be null
+    400 ValidationException: 1 validation error detected: Value at 'eventTimestamp' failed to satisfy constraint: invalid type: string "2026-11-23T09:00:00Z", expected a JSON number
     400 ValidationException: 1 validation error detected: Value at 'eventTimestamp' failed to satisfy constraint: Member must be Unix seconds between the years 1970 and 9999
-    400 ValidationException: 1 validation error detected: Value at '.' failed to satisfy constraint: missing field `payload` at line 1 column 66
+    400 ValidationException: 1 validation error detected: Value at 'payload' failed to satisfy constraint: Member must not be null
     400 ValidationException: 1 validation error detected: Value at 'payload' failed to satisfy constraint: Member must have length less than or equal to 100
     400 ValidationException: 1 validation error detected: Value at 'payload.0.conversational.content.text' failed to satisfy constraint: Member must have length less than or equal to 100000
-    400 ValidationException: 1 validation error detected: Value at 'payload[0].conversational.role' failed to satisfy constraint: unknown variant `SYSTEM`, expected one of `ASSISTANT`, `USER`, `TOOL`, `OTHER` at line 1 column 138
-    400 ValidationException: 1 validation error detected: Value at 'payload[0]' failed to satisfy constraint: unknown variant `image`, expected one of `conversational`, `blob`, `json` at line 1 column 85
+    400 ValidationException: 1 validation error detected: Value at 'payload.0.conversational.role' failed to satisfy constraint: unknown variant `SYSTEM`, expected one of `ASSISTANT`, `USER`, `TOOL`, `OTHER`
+    400 ValidationException: 1 validation error detected: Value at 'payload.0' failed to satisfy constraint: unknown variant `image`, expected one of `conversational`, `blob`, `json`
     400 ValidationException: 1 validation error detected: Value at 'metadata' failed to satisfy constraint: Map must have at most 15 entries
     400 ValidationException: 1 validation error detected: Value at 'metadata.mood' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9\s._:/=+@-]*
     400 ValidationException: 2 validation errors detected: Value at 'branch.name' failed to satisfy constraint: Member must have length greater than or equal to 1; Value at 'branch.name' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_]*
-    400 ValidationException: 1 validation error detected: Value at 'extractionMode' failed to satisfy constraint: unknown variant `ALL`, expected `SKIP` at line 1 column 162
+    400 ValidationException: 1 validation error detected: Value at 'extractionMode' failed to satisfy constraint: unknown variant `ALL`, expected `SKIP`
     "#);
     assert_eq!(aws.post(&format!("{MEMORY}/actors"), &json!({})).await.json(), json!({ "actorSummaries": [] }));
 }
@@ -446,11 +446,13 @@ async fn what_a_list_is_asked_for_has_bounds_too() {
         told += &format!("{}\n", aws.post(path, &body).await.sentence());
     }
     told += &format!("{}\n", aws.get(&event_path("ann", "one", "yesterday")).await.sentence());
-    told += &format!("{}\n", aws.call(Method::POST, &one, "{\"maxResults\": 1").await.sentence());
+    for body in ["{\"maxResults\": 1", "[]", "{} {}"] {
+        told += &format!("{}\n", aws.call(Method::POST, &one, body).await.sentence());
+    }
     insta::assert_snapshot!(told, @r#"
     400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 1
     400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 100
-    400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: invalid type: string "ten", expected i64 at line 1 column 19
+    400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: invalid type: string "ten", expected i64
     400 ValidationException: 1 validation error detected: Value at 'nextToken' failed to satisfy constraint: Member must be a token that this list gave
     400 ValidationException: 1 validation error detected: Value at 'nextToken' failed to satisfy constraint: Member must be a token that this list gave
     400 ValidationException: 1 validation error detected: Value at 'actorId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_/]*(?::[a-zA-Z0-9-_/]+)*[a-zA-Z0-9-_/]*
@@ -460,6 +462,8 @@ async fn what_a_list_is_asked_for_has_bounds_too() {
     400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 1
     400 ValidationException: 1 validation error detected: Value at 'eventId' failed to satisfy constraint: Member must satisfy regular expression pattern: [0-9]+#[a-fA-F0-9]+
     400 ValidationException: The body is not JSON: EOF while parsing an object at line 1 column 16.
+    400 ValidationException: The body is not a JSON object.
+    400 ValidationException: The body is not JSON: trailing characters at line 1 column 4.
     "#);
 }
 
