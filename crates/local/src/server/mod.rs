@@ -40,6 +40,7 @@ pub struct Local {
     address: SocketAddr,
     notices: Notices,
     sessions: Sessions,
+    memory: memory::Store,
     stop_accepting: CancellationToken,
     server: AbortOnDropHandle<io::Result<()>>,
 }
@@ -107,7 +108,7 @@ impl Local {
         let gate = Gate::new(config.exposure, config.allowed_hosts);
         let watch = SessionWatch::new(Attribution::new(sessions.clone()), notices.clone());
         let router = door::router(door)
-            .merge(memory::router(memory))
+            .merge(memory::router(memory.clone()))
             .merge(bedrock::router(bedrock.watched_by(Arc::new(watch))))
             .fallback(unknown_operation)
             .method_not_allowed_fallback(unknown_operation)
@@ -117,7 +118,7 @@ impl Local {
         let stopping = stop_accepting.clone().cancelled_owned();
         let server = axum::serve(listener, router).with_graceful_shutdown(stopping);
         let server = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
-        Ok(Self { address, notices, sessions, stop_accepting, server })
+        Ok(Self { address, notices, sessions, memory, stop_accepting, server })
     }
 
     /// Where it listens.
@@ -131,7 +132,8 @@ impl Local {
     }
 
     /// Ends every session's process, SIGTERM before SIGKILL, and stops listening. Meanwhile agents reach
-    /// the services, so that what they have to store is stored.
+    /// the services, so that what they have to store is stored. Then the data directory is free for
+    /// another.
     pub async fn shutdown(self) {
         self.sessions.shut_down().await;
         self.stop_accepting.cancel();
@@ -139,6 +141,7 @@ impl Local {
         if let Ok(Ok(Err(error))) = timeout(LAST_ANSWERS, self.server).await {
             tracing::error!(%error, "the local AWS stopped listening with an error");
         }
+        self.memory.close().await;
     }
 }
 
