@@ -14,7 +14,7 @@ use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::gate::Gate;
@@ -41,8 +41,9 @@ pub struct Local {
     notices: Notices,
     sessions: Sessions,
     memory: memory::Store,
-    stop_accepting: CancellationToken,
+    stop_accepting: DropGuard,
     server: AbortOnDropHandle<io::Result<()>>,
+    _kill_agents: DropGuard,
 }
 
 /// Why a local AWS cannot start.
@@ -118,7 +119,8 @@ impl Local {
         let stopping = stop_accepting.clone().cancelled_owned();
         let server = axum::serve(listener, router).with_graceful_shutdown(stopping);
         let server = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
-        Ok(Self { address, notices, sessions, memory, stop_accepting, server })
+        let (stop_accepting, kill_agents) = (stop_accepting.drop_guard(), sessions.killed_on_drop());
+        Ok(Self { address, notices, sessions, memory, stop_accepting, server, _kill_agents: kill_agents })
     }
 
     /// Where it listens.
@@ -136,7 +138,7 @@ impl Local {
     /// another.
     pub async fn shutdown(self) {
         self.sessions.shut_down().await;
-        self.stop_accepting.cancel();
+        drop(self.stop_accepting);
         // Clients that keep connections open are not waited for.
         if let Ok(Ok(Err(error))) = timeout(LAST_ANSWERS, self.server).await {
             tracing::error!(%error, "the local AWS stopped listening with an error");
