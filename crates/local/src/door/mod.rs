@@ -39,7 +39,7 @@ const LARGEST_PAYLOAD: usize = 100_000_000;
 const EXCERPT: usize = 2048;
 const EXCERPT_TIME: Duration = Duration::from_secs(2);
 
-/// How long a process that refuses connections may take to be found dead.
+/// How long a process that refuses connections, or breaks them off, may take to be found dead.
 const FOUND_DEAD: Duration = Duration::from_secs(1);
 
 /// The door's state.
@@ -165,8 +165,14 @@ impl Invocation {
                     ));
                 }
             };
-            let exchange = connection.send(request).await.map_err(|error| no_answer(&error))?;
-            return accepted(visit, exchange).await;
+            return match connection.send(request).await {
+                Ok(exchange) => accepted(visit, exchange).await,
+                Err(error) => {
+                    // Told at once, the caller's next call could meet the same process while it dies.
+                    let _found_dead = timeout(FOUND_DEAD, visit.ended()).await;
+                    Err(no_answer(&error))
+                }
+            };
         }
     }
 
