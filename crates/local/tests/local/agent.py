@@ -4,7 +4,7 @@ An invocation is a JSON object whose `do` names a method below; anything else is
 chooses what is decided before one arrives:
 
     AT_START     exit: says why and ends.  unhealthy: answers every ping with 503
-    PING         frozen (the default), moving, missing, iso: the time in it
+    PING         frozen (the default), moving, missing: the time in it
     STATUS       Healthy (the default), HealthyBusy
     AT_TERM      ignore: lives on.  slow: takes a moment, says a last word and ends
 """
@@ -33,11 +33,15 @@ class Agent(BaseHTTPRequestHandler):
     def do_GET(self):
         global pings
         pings += 1
-        times = {"frozen": 1795406111, "moving": 1795406111 + pings, "iso": "2026-11-23T09:00:00Z"}
+        times = {"frozen": 1795406111, "moving": 1795406111 + pings}
         ping = {"status": chosen("STATUS", "Healthy")}
         if chosen("PING") != "missing":
             ping["time_of_last_update"] = times[chosen("PING", "frozen")]
-        self.answer(503 if chosen("AT_START") == "unhealthy" else 200, json.dumps(ping))
+        if chosen("AT_START") == "unhealthy":
+            say("not yet")
+            self.answer(503, "{}")
+        else:
+            self.answer(200, json.dumps(ping))
 
     def do_POST(self):
         start, length = self.payload()
