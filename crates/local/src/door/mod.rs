@@ -168,9 +168,12 @@ impl Invocation {
             return match connection.send(request).await {
                 Ok(exchange) => accepted(visit, exchange).await,
                 Err(error) => {
-                    // Told at once, the caller's next call could meet the same process while it dies.
-                    let _found_dead = timeout(FOUND_DEAD, visit.ended()).await;
-                    Err(no_answer(&error))
+                    let failed = no_answer(&error);
+                    if matches!(failed.0, InvocationFailure::Unreachable(_)) {
+                        // Told at once, the caller's next call could meet the same process while it dies.
+                        let _found_dead = timeout(FOUND_DEAD, visit.ended()).await;
+                    }
+                    Err(failed)
                 }
             };
         }
@@ -293,7 +296,9 @@ fn not_started() -> AwsError {
 }
 
 fn no_answer(error: &hyper::Error) -> (InvocationFailure, AwsError) {
-    if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+    // Each layer the body passed has wrapped it once more.
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    if causes.any(<dyn std::error::Error>::is::<LengthLimitError>) {
         let refusal = payload_too_large();
         return (InvocationFailure::Refused(refusal.message().to_owned()), refusal);
     }
