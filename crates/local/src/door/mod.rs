@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -28,6 +28,7 @@ use self::answer_body::AnswerBody;
 use self::forwarding::{CUSTOM_FAULT, SESSION_ID};
 use crate::config::AgentName;
 use crate::notice::{InvocationFailure, Notice, Notices, SessionName, StartFailure};
+use crate::path::Path;
 use crate::request_id::RequestId;
 use crate::sessions::{Exchange, Sessions, Visit};
 use crate::{AwsError, InvalidField};
