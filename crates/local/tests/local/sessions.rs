@@ -62,7 +62,7 @@ async fn a_process_is_given_its_aws_and_nothing_of_the_developers() {
         again.env("AWS_SESSION_TOKEN", "the-developers").env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://elsewhere");
         again.env("AWS_ACCESS_KEY_ID", "the-developers").env("AWS_REGION", "us-east-1").env("EDITOR", "ed");
         let output = tokio::task::spawn_blocking(move || again.output()).await.expect("no panic").expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
         return;
     }
     let own = [("MODEL_ID", "the-agents"), ("BEDROCK_AGENTCORE_MEMORY_ID", "its_own-abcdefghij")];
@@ -75,11 +75,23 @@ async fn a_process_is_given_its_aws_and_nothing_of_the_developers() {
             || name.starts_with("BEDROCK_")
             || ["HOST", "NO_PROXY", "no_proxy"].contains(&name.as_str())
     });
-    let mut lines: Vec<String> = about_aws.map(|(name, value)| format!("{name}={value}")).collect();
+    let mut lines: Vec<String> =
+        about_aws.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
     lines.sort_unstable();
     let key = environment["AWS_ACCESS_KEY_ID"].as_str().expect("a key");
     let lines = lines.join("\n").replace(&hosted.aws.url(""), "[endpoint]").replace(key, "[key]");
-    insta::assert_snapshot!(lines, @"");
+    insta::assert_snapshot!(lines, @"
+    AWS_ACCESS_KEY_ID=[key]
+    AWS_DEFAULT_REGION=eu-west-1
+    AWS_EC2_METADATA_DISABLED=true
+    AWS_ENDPOINT_URL=[endpoint]
+    AWS_REGION=eu-west-1
+    AWS_SECRET_ACCESS_KEY=not-a-secret-signatures-are-not-verified
+    BEDROCK_AGENTCORE_MEMORY_ID=its_own-abcdefghij
+    HOST=127.0.0.1
+    NO_PROXY=localhost,127.0.0.1,::1
+    no_proxy=localhost,127.0.0.1,::1
+    ");
 }
 
 #[tokio::test]
