@@ -153,6 +153,8 @@ impl Store {
         let fingerprint = fingerprint(&request)?;
         let database = self.open_now()?;
         let writing = database.begin_write()?;
+        // First, for a token that is spent on an expired event is free again.
+        remove_expired(&writing, now.saturating_sub(self.retention_ms), EXPIRED_AT_ONCE)?;
         let spent = match &request.client_token {
             Some(token) => spent(&writing, memory, token)?,
             None => None,
@@ -174,7 +176,6 @@ impl Store {
                 Spent { request: fingerprint, session: event.session_id.clone(), event_id: event.event_id.clone() };
             writing.open_table(TOKENS)?.insert((memory, token.as_str()), to_json(&spent)?.as_slice())?;
         }
-        remove_expired(&writing, now.saturating_sub(self.retention_ms), EXPIRED_AT_ONCE)?;
         writing.commit()?;
         Ok(event)
     }
