@@ -146,11 +146,12 @@ impl Invocation {
             self.number = Some(visit.number());
             visit.arm_if_any(&faults);
             let upstream = match visit.ready().await {
-                Ok(upstream) => upstream,
-                Err(StartFailure::Stopped) if !last_try => {
+                Ok(Some(upstream)) => upstream,
+                Ok(None) if !last_try => {
                     last_try = true;
                     continue;
                 }
+                Ok(None) => return Err((StartFailure::Stopped.into(), not_started())),
                 Err(failure) => return Err((failure.into(), not_started())),
             };
             let connection = match upstream.connect().await {
