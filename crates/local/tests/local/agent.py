@@ -6,7 +6,7 @@ chooses what is decided before one arrives:
     AT_START     exit: says why and ends.  unhealthy: answers every ping with 503
     PING         frozen (the default), moving, missing: the time in it
     STATUS       Healthy (the default), HealthyBusy
-    AT_TERM      ignore: lives on.  slow: takes a moment, says a last word and ends
+    AT_TERM      ignore: lives on.  slow: takes a moment, says a last word and ends.  store: remembers one
 """
 
 import json
@@ -183,6 +183,14 @@ def at_term(*_):
     os._exit(0)
 
 
+def store(*_):
+    from urllib.request import Request, urlopen
+    event = {"actorId": "ann", "sessionId": "one", "eventTimestamp": 1, "payload": [{"blob": "a last word"}]}
+    path = f"/memories/{chosen('BEDROCK_AGENTCORE_MEMORY_ID')}/events"
+    urlopen(Request(chosen("AWS_ENDPOINT_URL") + path, json.dumps(event).encode()))
+    os._exit(0)
+
+
 if chosen("AT_START") == "exit":
     say("the key to the cellar is missing")
     sys.exit(3)
@@ -190,4 +198,6 @@ if chosen("AT_TERM") == "ignore":
     signal.signal(signal.SIGTERM, lambda *_: say("not now"))
 elif chosen("AT_TERM") == "slow":
     signal.signal(signal.SIGTERM, at_term)
+elif chosen("AT_TERM") == "store":
+    signal.signal(signal.SIGTERM, store)
 Server(("127.0.0.1", int(os.environ["PORT"])), Agent).serve_forever()

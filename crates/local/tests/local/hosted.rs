@@ -37,7 +37,7 @@ pub(crate) fn patient() -> SessionTimes {
 
 /// Clocks that end a session which is idle for a moment.
 pub(crate) fn soon_idle() -> SessionTimes {
-    SessionTimes { idle_timeout: Duration::from_millis(300), ..patient() }
+    SessionTimes { idle_timeout: Duration::from_millis(200), ..patient() }
 }
 
 pub(crate) fn agent_name(name: &str) -> AgentName {

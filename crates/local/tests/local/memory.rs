@@ -124,7 +124,7 @@ static SHARED: LazyLock<(Runtime, Aws)> = LazyLock::new(|| {
 });
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Offsets are milliseconds: many events share one, and later writes fall between, before and after.
     #[test]
@@ -339,6 +339,19 @@ async fn an_event_expires() {
     aws.remember(&event("bob", "two", MOMENT, "Hello")).await;
     let sessions = aws.post(&format!("{MEMORY}/actor/ann/sessions"), &json!({})).await.json();
     assert_eq!(sessions, json!({ "sessionSummaries": [] }));
+}
+
+#[tokio::test]
+async fn a_client_token_is_free_again_when_its_event_has_expired() {
+    let aws = Aws::start(LocalConfig { retention: Duration::from_millis(100), ..config() }).await;
+    let request = changed("clientToken", json!("a-token"));
+    let old = id_of(&aws.remember(&request).await);
+    let renewed = timeout(SOON, async {
+        while id_of(&aws.remember(&request).await) == old {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    renewed.await.expect("it makes another event");
 }
 
 // === bounds ===

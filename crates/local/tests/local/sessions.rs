@@ -1,5 +1,5 @@
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agentcore_local::{
@@ -7,6 +7,7 @@ use agentcore_local::{
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::sleep;
 
 use crate::aws::{Aws, config};
@@ -188,12 +189,12 @@ async fn a_program_that_ends_at_once_is_told_with_its_last_words() {
 
 #[tokio::test]
 async fn an_agent_that_does_not_get_healthy_in_time_is_ended_and_told() {
-    let times = SessionTimes { start_timeout: Duration::from_millis(800), ..patient() };
+    let times = SessionTimes { start_timeout: Duration::from_millis(500), ..patient() };
     let hosted = Hosted::start(played(&[("AT_START", "unhealthy")]), times).await;
     assert_eq!(hosted.invoke("one", &order(TELL)).await.status, 424);
     let failure = hosted.hear_failure().await.to_string();
     assert!(failure.starts_with("the agent did not answer GET /ping on 127.0.0.1:"), "{failure}");
-    assert!(failure.contains("with a healthy status within 800ms: "), "{failure}");
+    assert!(failure.contains("with a healthy status within 500ms: "), "{failure}");
     assert!(failure.ends_with("; it has to listen on the port in PORT"), "{failure}");
 }
 
@@ -212,7 +213,7 @@ async fn a_session_in_which_nothing_happens_is_ended_and_begun_anew_by_the_next_
 async fn background_work_keeps_a_session_as_long_as_the_time_moves() {
     let hosted = Hosted::start(played(&[("STATUS", "HealthyBusy"), ("PING", "moving")]), soon_idle()).await;
     let first = hosted.tell("one").await;
-    sleep(soon_idle().idle_timeout * 4).await;
+    sleep(soon_idle().idle_timeout * 3).await;
     assert_eq!(hosted.count(is_end), 0);
     assert_eq!(hosted.tell("one").await["pid"], first["pid"]);
     assert_eq!(hosted.count(|notice| matches!(notice, Notice::PingProblem { .. })), 0);
@@ -275,7 +276,7 @@ async fn a_caller_that_reads_an_answer_keeps_its_session() {
 
 #[tokio::test]
 async fn no_session_outlives_the_longest_life_whatever_it_does() {
-    let times = SessionTimes { maximum_lifetime: Duration::from_millis(500), ..patient() };
+    let times = SessionTimes { maximum_lifetime: Duration::from_millis(300), ..patient() };
     let hosted = Hosted::start(played(&[("STATUS", "HealthyBusy"), ("PING", "moving")]), times).await;
     let answer = hosted.invoke("one", &order("wait")).await;
     assert_eq!(answer.header("x-amzn-errortype"), Some("RuntimeClientError"), "{answer:?}");
@@ -308,6 +309,17 @@ async fn a_session_that_is_not_there_cannot_be_stopped() {
     assert_eq!((hosted.stop("one").await.status, hosted.stop("one").await.status), (200, 404));
     let short = hosted.aws.client.post(hosted.aws.url("/runtimes/played/stopruntimesession"));
     insta::assert_snapshot!(crate::aws::Answer::to(short).await.sentence(), @"400 ValidationException: 1 validation error detected: Value at 'runtimeSessionId' failed to satisfy constraint: Member must not be null");
+}
+
+#[tokio::test]
+async fn a_session_stopped_while_it_starts_fails_the_call_that_waits_for_it() {
+    let hosted = Hosted::start(played(&[("AT_START", "unhealthy")]), patient()).await;
+    let waiting = tokio::spawn(hosted.invocation("one", &order(TELL)).send());
+    hosted.hear_line("not yet").await;
+    assert_eq!(hosted.stop("one").await.status, 200);
+    assert_eq!(waiting.await.expect("no panic").expect("an answer").status(), 424);
+    insta::assert_snapshot!(hosted.hear_failure().await, @"the session was stopped while it started");
+    assert_eq!(hosted.stop("one").await.status, 404, "no other process was begun");
 }
 
 #[tokio::test]
@@ -357,6 +369,46 @@ async fn shutting_down_ends_every_process_in_order() {
     }
     assert_eq!((ends, last_words), (2, 2));
     assert!(client.get(url).send().await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn what_an_agent_stores_at_its_end_is_stored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data_directory = Some(directory.path().to_owned());
+    let kept = LocalConfig { data_directory, times: patient(), ..config() };
+    let hosted = Hosted::of(LocalConfig { agents: vec![played(&[("AT_TERM", "store")])], ..kept.clone() }).await;
+    hosted.tell("one").await;
+    hosted.aws.local.shutdown().await;
+    let aws = Aws::start(kept).await;
+    let list = "/memories/local_memory-0000000000/actor/ann/sessions/one";
+    let events = aws.post(list, &json!({ "includePayloads": true })).await.json()["events"].clone();
+    assert_eq!(events[0]["payload"], json!([{ "blob": "a last word" }]));
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_leaves_no_process() {
+    const CHILD: &str = "AGENTCORE_LOCAL_TEST_OF_SUDDEN_DEATH";
+    // To be killed it has to be a process of its own.
+    if std::env::var_os(CHILD).is_some() {
+        let hosted = Hosted::start(played(&[]), patient()).await;
+        let told = hosted.invoke("one", &order("start_a_child")).await.json();
+        println!("\nstarted {told}");
+        return std::future::pending().await;
+    }
+    let mut again = tokio::process::Command::new(std::env::current_exe().expect("this binary"));
+    again.args(["--exact", "sessions::a_server_that_is_killed_leaves_no_process", "--nocapture"]).env(CHILD, "1");
+    let mut server = again.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("it runs");
+    let mut lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+    let started = loop {
+        let line = lines.next_line().await.expect("a readable pipe").expect("it starts");
+        if let Some(told) = line.strip_prefix("started ") {
+            break serde_json::from_str::<Value>(told).expect("JSON");
+        }
+    };
+    assert!(is_running(&started["pid"]) && is_running(&started["child"]));
+    server.kill().await.expect("it can be killed");
+    gone(&started["pid"]).await;
+    gone(&started["child"]).await;
 }
 
 #[tokio::test]
