@@ -25,7 +25,7 @@ fn sent(told: &Value) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::<String, String>::new();
     for pair in told["headers"].as_array().expect("a list of headers") {
         let (name, value) = (pair[0].as_str().expect("a name"), pair[1].as_str().expect("a value"));
-        headers.entry(name.to_owned()).and_modify(|all| *all += &format!(" | {value}")).or_insert(value.to_owned());
+        headers.entry(name.to_owned()).and_modify(|all| *all = format!("{all} | {value}")).or_insert(value.to_owned());
     }
     headers
 }
@@ -52,12 +52,11 @@ async fn a_session_id_has_33_to_256_characters() {
         assert_eq!((answer.status, answer.header(SESSION_ID)), (200, Some(id.as_str())), "{answer:?}");
         assert_eq!(sent(&answer.json())[SESSION_ID], id);
     }
-    let mut told = String::new();
+    let mut told = Vec::new();
     for length in [0, 32, 257] {
-        told += &hosted.told_to(path, &[(SESSION_ID, &"i".repeat(length))]).await.sentence();
-        told.push('\n');
+        told.push(hosted.told_to(path, &[(SESSION_ID, &"i".repeat(length))]).await.sentence());
     }
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(told.join("\n"), @"
     400 ValidationException: 1 validation error detected: Value at 'runtimeSessionId' failed to satisfy constraint: Member must have length greater than or equal to 33
     400 ValidationException: 1 validation error detected: Value at 'runtimeSessionId' failed to satisfy constraint: Member must have length greater than or equal to 33
     400 ValidationException: 1 validation error detected: Value at 'runtimeSessionId' failed to satisfy constraint: Member must have length less than or equal to 256
@@ -92,13 +91,12 @@ async fn an_agent_is_known_by_its_arn_its_id_its_name_and_its_alias() {
 #[tokio::test]
 async fn an_agent_that_is_not_here_is_told_with_those_that_are() {
     let hosted = Hosted::start(played(&[]), patient()).await;
-    let mut told = String::new();
+    let mut told = Vec::new();
     for runtime in ["coach_companion", &ARN.replace("played", "coach_companion"), "agent", "9lives", &ARN[..20]] {
-        told += &hosted.told_to(&format!("/runtimes/{runtime}/invocations"), &[]).await.sentence();
-        told.push('\n');
+        told.push(hosted.told_to(&format!("/runtimes/{runtime}/invocations"), &[]).await.sentence());
     }
-    told += &hosted.told_to("/runtimes/coach_companion/stopruntimesession", &[]).await.sentence();
-    insta::assert_snapshot!(told, @"
+    told.push(hosted.told_to("/runtimes/coach_companion/stopruntimesession", &[]).await.sentence());
+    insta::assert_snapshot!(told.join("\n"), @"
     404 ResourceNotFoundException: No endpoint or agent found with qualifier 'DEFAULT' for agent 'coach_companion'. Agents here: played.
     404 ResourceNotFoundException: No endpoint or agent found with qualifier 'DEFAULT' for agent 'coach_companion'. Agents here: played.
     404 ResourceNotFoundException: No endpoint or agent found with qualifier 'DEFAULT' for agent 'agent'. Agents here: played.
@@ -173,12 +171,11 @@ async fn headers_have_bounds() {
     let own = custom("mood");
     assert_eq!(hosted.told_to(path, &[(&own, &long)]).await.status, 200);
     let (user, trace) = ("x-amzn-bedrock-agentcore-runtime-user-id", "traceparent");
-    let mut told = String::new();
+    let mut told = Vec::new();
     for headers in [&many[..], &[(&own, &longer)], &[(user, &longer)], &[(user, "")], &[(trace, &longer)]] {
-        told += &hosted.told_to(path, headers).await.sentence();
-        told.push('\n');
+        told.push(hosted.told_to(path, headers).await.sentence());
     }
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(told.join("\n"), @"
     400 ValidationException: 1 validation error detected: Value at 'x-amzn-bedrock-agentcore-runtime-custom-20' failed to satisfy constraint: A request has at most 20 custom headers
     400 ValidationException: 1 validation error detected: Value at 'x-amzn-bedrock-agentcore-runtime-custom-mood' failed to satisfy constraint: Member must have length less than or equal to 4096
     400 ValidationException: 1 validation error detected: Value at 'x-amzn-bedrock-agentcore-runtime-user-id' failed to satisfy constraint: Member must have length between 1 and 1024

@@ -371,7 +371,7 @@ async fn every_member_of_an_event_has_its_bounds() {
     let aws = Aws::start(config()).await;
     let said = |text: &str, role: &str| json!([{"conversational": {"content": {"text": text}, "role": role}}]);
     let sixteen: Value = (0..16).map(|number| (format!("key{number}"), json!({ "stringValue": "" }))).collect();
-    let mut told = String::new();
+    let mut told = Vec::new();
     for (member, value) in [
         ("actorId", json!("")),
         ("actorId", json!("a".repeat(256))),
@@ -393,9 +393,9 @@ async fn every_member_of_an_event_has_its_bounds() {
         ("extractionMode", json!("ALL")),
     ] {
         let answer = aws.post(&format!("{MEMORY}/events"), &changed(member, value)).await;
-        told += &format!("{}\n", answer.sentence());
+        told.push(answer.sentence());
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(told.join("\n"), @r#"
     400 ValidationException: 2 validation errors detected: Value at 'actorId' failed to satisfy constraint: Member must have length greater than or equal to 1; Value at 'actorId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_/]*(?::[a-zA-Z0-9-_/]+)*[a-zA-Z0-9-_/]*
     400 ValidationException: 1 validation error detected: Value at 'actorId' failed to satisfy constraint: Member must have length less than or equal to 255
     400 ValidationException: 1 validation error detected: Value at 'actorId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][a-zA-Z0-9-_/]*(?::[a-zA-Z0-9-_/]+)*[a-zA-Z0-9-_/]*
@@ -443,7 +443,7 @@ async fn what_a_list_is_asked_for_has_bounds_too() {
     let token = aws.list("ann", "one", json!({ "maxResults": 1 })).await["nextToken"].clone();
     let (one, two) = (session_path("ann", "one"), session_path("ann", "two"));
     let short_memory = one.replace("coach_memory-abcdefghij", "coach");
-    let mut told = String::new();
+    let mut told = Vec::new();
     for (path, body) in [
         (one.as_str(), json!({ "maxResults": 0 })),
         (&one, json!({ "maxResults": 101 })),
@@ -456,13 +456,13 @@ async fn what_a_list_is_asked_for_has_bounds_too() {
         (&format!("{MEMORY}/actors"), json!({ "maxResults": 101 })),
         (&format!("{MEMORY}/actor/ann/sessions"), json!({ "maxResults": 0 })),
     ] {
-        told += &format!("{}\n", aws.post(path, &body).await.sentence());
+        told.push(aws.post(path, &body).await.sentence());
     }
-    told += &format!("{}\n", aws.get(&event_path("ann", "one", "yesterday")).await.sentence());
+    told.push(aws.get(&event_path("ann", "one", "yesterday")).await.sentence());
     for body in ["{\"maxResults\": 1", "[]", "{} {}"] {
-        told += &format!("{}\n", aws.call(Method::POST, &one, body).await.sentence());
+        told.push(aws.call(Method::POST, &one, body).await.sentence());
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(told.join("\n"), @r#"
     400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 1
     400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 100
     400 ValidationException: 1 validation error detected: Value at 'maxResults' failed to satisfy constraint: invalid type: string "ten", expected i64

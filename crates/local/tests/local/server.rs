@@ -76,16 +76,16 @@ async fn a_web_page_from_elsewhere_may_not_call() {
 #[tokio::test]
 async fn what_is_not_there_is_told_in_the_form_of_aws() {
     let aws = Aws::start(config()).await;
-    let mut told = String::new();
+    let mut told = Vec::new();
     for (method, path) in [
         (Method::GET, "/"),
         (Method::POST, "/nothing/here"),
         (Method::GET, PATHS[1]),
         (Method::PUT, "/memories/coach_memory-abcdefghij/events"),
     ] {
-        told += &format!("{}\n", aws.call(method, path, "").await.refusal());
+        told.push(aws.call(method, path, "").await.refusal());
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(told.join("\n"), @r#"
     404 UnknownOperationException
     {"message":"There is no GET / here."}
     404 UnknownOperationException
@@ -100,13 +100,13 @@ async fn what_is_not_there_is_told_in_the_form_of_aws() {
 #[tokio::test]
 async fn a_path_that_is_no_text_is_told_in_the_form_of_aws() {
     let aws = Aws::start(config()).await;
-    let mut told = String::new();
+    let mut told = Vec::new();
     for path in
         ["/runtimes/%FF/invocations", "/memories/%FF/actors", "/memories/m/actor/%FF/sessions/s", "/model/%FF/converse"]
     {
-        told += &format!("{}\n", aws.post(path, &json!({})).await.refusal());
+        told.push(aws.post(path, &json!({})).await.refusal());
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(told.join("\n"), @r#"
     400 ValidationException
     {"message":"Invalid URL: Invalid UTF-8 in `runtime`"}
     400 ValidationException
@@ -175,11 +175,11 @@ async fn what_others_can_reach_is_listened_on_only_on_purpose() {
 #[tokio::test]
 async fn agents_that_cannot_be_hosted_are_told() {
     let at = |url: &str| Agent { name: agent_name("coach"), source: AgentSource::Url(url.parse().expect("a URL")) };
-    let mut told = String::new();
+    let mut told = Vec::new();
     for agents in [vec![played(&[]), played(&[])], vec![at("https://127.0.0.1:8443")], vec![at("/relative")]] {
-        told += &format!("{}\n", refused(LocalConfig { agents, ..config() }).await);
+        told.push(refused(LocalConfig { agents, ..config() }).await.to_string());
     }
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(told.join("\n"), @"
     there are two agents called played; give one of them another name
     agent coach: `https://127.0.0.1:8443/` is no agent's address: it has to be like http://127.0.0.1:8080 (https is not for local agents)
     agent coach: `/relative` is no agent's address: it has to be like http://127.0.0.1:8080 (https is not for local agents)
