@@ -174,6 +174,7 @@ impl LineReader {
     async fn pass_on(self, output: impl AsyncRead + Unpin) {
         let mut output = BufReader::with_capacity(LONGEST_LINE, output);
         let mut line = Vec::new();
+        let mut in_pieces = false;
         loop {
             let available = match output.fill_buf().await {
                 Ok([]) | Err(_) => break,
@@ -185,7 +186,11 @@ impl LineReader {
             let at_its_end = end == Some(taken);
             output.consume(taken + usize::from(at_its_end));
             if at_its_end || line.len() == LONGEST_LINE {
-                self.tell(&line);
+                // Of a line that came to whole pieces only its end is left, which is no line.
+                if !(line.is_empty() && in_pieces) {
+                    self.tell(&line);
+                }
+                in_pieces = !at_its_end;
                 line.clear();
             }
         }
