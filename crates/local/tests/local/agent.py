@@ -82,6 +82,12 @@ class Agent(BaseHTTPRequestHandler):
     def reply(self, order):
         self.answer(order.get("status", 200), order.get("body", ""), order.get("headers", {}))
 
+    def write(self, order):
+        """Lines on standard output, each of so many letters."""
+        for length in order["lengths"]:
+            print("x" * length, flush=True)
+        self.answer(200, "{}")
+
     def die(self, order):
         say("dying")
         os._exit(3)

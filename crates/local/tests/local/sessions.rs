@@ -3,7 +3,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agentcore_local::{
-    Agent, AgentSource, InvocationFailure, LocalConfig, Notice, PingProblem, SessionEnd, SessionTimes, StartFailure,
+    Agent, AgentSource, InvocationFailure, LocalConfig, Notice, OutputStream, PingProblem, SessionEnd, SessionTimes,
+    StartFailure,
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -126,6 +127,20 @@ async fn an_agent_elsewhere_that_does_not_run_is_told() {
     "#);
     let failure = hosted.hear_failure().await.to_string();
     assert!(failure.starts_with("the agent gave no answer: no connection to 127.0.0.1:"), "{failure}");
+}
+
+#[tokio::test]
+async fn what_an_agent_writes_is_told_line_by_line_and_long_lines_in_pieces() {
+    let hosted = Hosted::start(played(&[]), patient()).await;
+    let lengths = json!({ "do": "write", "lengths": [5, 0, 65_536, 70_000, 1] });
+    hosted.invoke("one", &lengths).await.json();
+    let length = |notice: &Notice| match notice {
+        Notice::AgentLine { stream: OutputStream::Stdout, line, .. } => Some(line.len()),
+        _ => None,
+    };
+    hosted.hear("the last line", |notice| length(notice).filter(|length| *length == 1)).await;
+    let told: Vec<usize> = hosted.so_far().iter().filter_map(length).collect();
+    assert_eq!(told, [5, 0, 65_536, 65_536, 4464, 1]);
 }
 
 // === what goes wrong ===
