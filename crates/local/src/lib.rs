@@ -15,6 +15,7 @@ mod door;
 pub mod engine;
 mod memory;
 mod notice;
+mod path;
 mod request_id;
 mod server;
 mod sessions;

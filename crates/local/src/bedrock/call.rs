@@ -2,13 +2,14 @@
 
 use axum::RequestExt;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Path, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 
 use super::FAULT_HEADER;
 use super::fault::Fault;
 use crate::AwsError;
+use crate::path::Path;
 
 /// A call of any operation, as it came in.
 pub(super) struct Call {
@@ -39,8 +40,7 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     type Rejection = AwsError;
 
     async fn from_request(mut request: Request, _state: &S) -> Result<Self, Self::Rejection> {
-        let Path(model_id) =
-            request.extract_parts::<Path<String>>().await.map_err(|error| AwsError::validation(error.body_text()))?;
+        let Path(model_id) = request.extract_parts::<Path<String>>().await?;
         let headers = request.headers().clone();
         let uri = request.uri().clone();
         let body = request

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -28,6 +28,7 @@ use self::answer_body::AnswerBody;
 use self::forwarding::{CUSTOM_FAULT, SESSION_ID};
 use crate::config::AgentName;
 use crate::notice::{InvocationFailure, Notice, Notices, SessionName, StartFailure};
+use crate::path::Path;
 use crate::request_id::RequestId;
 use crate::sessions::{Exchange, Sessions, Visit};
 use crate::{AwsError, InvalidField};
@@ -39,7 +40,7 @@ const LARGEST_PAYLOAD: usize = 100_000_000;
 const EXCERPT: usize = 2048;
 const EXCERPT_TIME: Duration = Duration::from_secs(2);
 
-/// How long a process that refuses connections may take to be found dead.
+/// How long a process that refuses connections, or breaks them off, may take to be found dead.
 const FOUND_DEAD: Duration = Duration::from_secs(1);
 
 /// The door's state.
@@ -145,11 +146,12 @@ impl Invocation {
             self.number = Some(visit.number());
             visit.arm_if_any(&faults);
             let upstream = match visit.ready().await {
-                Ok(upstream) => upstream,
-                Err(StartFailure::Stopped) if !last_try => {
+                Ok(Some(upstream)) => upstream,
+                Ok(None) if !last_try => {
                     last_try = true;
                     continue;
                 }
+                Ok(None) => return Err((StartFailure::Stopped.into(), not_started())),
                 Err(failure) => return Err((failure.into(), not_started())),
             };
             let connection = match upstream.connect().await {
@@ -165,8 +167,17 @@ impl Invocation {
                     ));
                 }
             };
-            let exchange = connection.send(request).await.map_err(|error| no_answer(&error))?;
-            return accepted(visit, exchange).await;
+            return match connection.send(request).await {
+                Ok(exchange) => accepted(visit, exchange).await,
+                Err(error) => {
+                    let failed = no_answer(&error);
+                    if matches!(failed.0, InvocationFailure::Unreachable(_)) {
+                        // Told at once, the caller's next call could meet the same process while it dies.
+                        let _found_dead = timeout(FOUND_DEAD, visit.ended()).await;
+                    }
+                    Err(failed)
+                }
+            };
         }
     }
 
@@ -287,7 +298,9 @@ fn not_started() -> AwsError {
 }
 
 fn no_answer(error: &hyper::Error) -> (InvocationFailure, AwsError) {
-    if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+    // Each layer the body passed has wrapped it once more.
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    if causes.any(<dyn std::error::Error>::is::<LengthLimitError>) {
         let refusal = payload_too_large();
         return (InvocationFailure::Refused(refusal.message().to_owned()), refusal);
     }

@@ -23,18 +23,36 @@ pub(super) struct Violations(Vec<InvalidField>);
 /// Reads a body, where an empty one stands for no members.
 pub(super) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AwsError> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // A list would be read as the members in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(AwsError::cannot_parse("The body is not a JSON object."));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
+        let path = error.path().iter().map(ToString::to_string).collect::<Vec<_>>();
         let inner = error.into_inner();
         if inner.is_data() {
-            AwsError::invalid_fields(vec![InvalidField { name: path, message: inner.to_string() }])
+            AwsError::invalid_fields(vec![unreadable(path, &inner)])
         } else {
             AwsError::cannot_parse(format!("The body is not JSON: {inner}."))
         }
     })?;
     reader.end().map_err(|error| AwsError::cannot_parse(format!("The body is not JSON: {error}.")))?;
     Ok(read)
+}
+
+/// The member at `path` that isn't what it has to be, in the service's notation: `payload.0.json`.
+fn unreadable(mut path: Vec<String>, error: &serde_json::Error) -> InvalidField {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let mut message = error.to_string().replace(&place, "");
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    if let Some(member) = missing {
+        path.push(member.to_owned());
+        "Member must not be null".clone_into(&mut message);
+    }
+    let name = path.iter().map(|segment| segment.trim_matches(['[', ']'])).collect::<Vec<_>>().join(".");
+    let name = if name.is_empty() { "body".to_owned() } else { name };
+    InvalidField { name, message }
 }
 
 // === impl Violations ===

@@ -9,7 +9,7 @@ mod shapes;
 mod store;
 
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use self::page_token::PageToken;
 use self::shapes::{CreateEvent, Event, ListActors, ListEvents, ListSessions};
 use self::store::{Failure, SessionKey};
 use crate::AwsError;
+use crate::path::Path;
 
 pub(crate) use self::store::Store;
 pub use self::store::StoreError;

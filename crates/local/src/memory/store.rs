@@ -2,8 +2,9 @@
 //! has answered for. Without a directory the same database lives in memory.
 
 use std::fs::DirBuilder;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,9 +44,14 @@ type EventKey<'a> = (&'a str, &'a str, &'a str, &'a str);
 /// The events of all memories. Clones are the same store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    database: Arc<Database>,
+    /// Absent once it is closed: connections that are on their way out hold clones of the store, and the
+    /// file has to be free without them.
+    database: Arc<RwLock<Option<Database>>>,
     retention_ms: i64,
 }
+
+/// The database during one operation.
+struct Open<'a>(RwLockReadGuard<'a, Option<Database>>);
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,7 @@ pub enum StoreError {
 pub(super) enum Failure {
     Refused(AwsError),
     Database(redb::Error),
+    Closed,
 }
 
 /// The session that events are listed of.
@@ -135,8 +142,8 @@ impl Store {
             error => unusable(error.to_string()),
         })?;
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let store = Self { database: Arc::new(database), retention_ms };
-        store.prepare().map_err(|error| unusable(error.to_string()))?;
+        prepare(&database, now_ms().saturating_sub(retention_ms)).map_err(|error| unusable(error.to_string()))?;
+        let store = Self { database: Arc::new(RwLock::new(Some(database))), retention_ms };
         Ok(store)
     }
 
@@ -144,7 +151,10 @@ impl Store {
     pub(super) fn create(&self, memory: &str, request: CreateEvent) -> Result<Event, Failure> {
         let now = now_ms();
         let fingerprint = fingerprint(&request)?;
-        let writing = self.database.begin_write()?;
+        let database = self.open_now()?;
+        let writing = database.begin_write()?;
+        // First, for a token that is spent on an expired event is free again.
+        remove_expired(&writing, now.saturating_sub(self.retention_ms), EXPIRED_AT_ONCE)?;
         let spent = match &request.client_token {
             Some(token) => spent(&writing, memory, token)?,
             None => None,
@@ -166,13 +176,13 @@ impl Store {
                 Spent { request: fingerprint, session: event.session_id.clone(), event_id: event.event_id.clone() };
             writing.open_table(TOKENS)?.insert((memory, token.as_str()), to_json(&spent)?.as_slice())?;
         }
-        remove_expired(&writing, now.saturating_sub(self.retention_ms), EXPIRED_AT_ONCE)?;
         writing.commit()?;
         Ok(event)
     }
 
     pub(super) fn get(&self, key: &SessionKey, event_id: &str) -> Result<Option<Event>, Failure> {
-        let events = self.database.begin_read()?.open_table(EVENTS)?;
+        let database = self.open_now()?;
+        let events = database.begin_read()?.open_table(EVENTS)?;
         let Some(stored) = events.get(key.event(event_id))? else { return Ok(None) };
         let stored = from_json::<StoredEvent>(stored.value())?;
         Ok((stored.written_ms >= self.oldest()).then_some(stored.event))
@@ -183,7 +193,8 @@ impl Store {
         if self.get(key, event_id)?.is_none() {
             return Ok(false);
         }
-        let writing = self.database.begin_write()?;
+        let database = self.open_now()?;
+        let writing = database.begin_write()?;
         // Its token stays spent until it expires: a late retry must not bring the event back.
         let removed = writing.open_table(EVENTS)?.remove(key.event(event_id))?.is_some();
         writing.commit()?;
@@ -198,7 +209,8 @@ impl Store {
         after: Option<&str>,
         size: usize,
     ) -> Result<Page<Event>, Failure> {
-        let reading = self.database.begin_read()?;
+        let database = self.open_now()?;
+        let reading = database.begin_read()?;
         let lineage = match &filter.branch {
             Some(branch) => {
                 Some(Lineage::of(&reading, key, &branch.name, branch.include_parent_branches == Some(true))?)
@@ -233,7 +245,8 @@ impl Store {
         after: Option<&str>,
         size: usize,
     ) -> Result<Page<SessionSummary>, Failure> {
-        let reading = self.database.begin_read()?;
+        let database = self.open_now()?;
+        let reading = database.begin_read()?;
         let (sessions, events) = (reading.open_table(SESSIONS)?, reading.open_table(EVENTS)?);
         let mut found: Vec<SessionSummary> = Vec::new();
         for entry in sessions.range((memory, actor, after.unwrap_or(""))..(memory, actor, AFTER_ALL))? {
@@ -253,7 +266,8 @@ impl Store {
 
     /// A page of a memory's actors, by their ids, from above `after`.
     pub(super) fn actors(&self, memory: &str, after: Option<&str>, size: usize) -> Result<Page<String>, Failure> {
-        let sessions = self.database.begin_read()?.open_table(SESSIONS)?;
+        let database = self.open_now()?;
+        let sessions = database.begin_read()?.open_table(SESSIONS)?;
         let mut found: Vec<String> = Vec::new();
         let mut above = after.map(str::to_owned);
         loop {
@@ -270,20 +284,34 @@ impl Store {
         }
     }
 
-    fn prepare(&self) -> Result<(), redb::Error> {
-        let writing = self.database.begin_write()?;
-        writing.open_table(EVENTS)?;
-        writing.open_table(SESSIONS)?;
-        writing.open_table(TOKENS)?;
-        writing.open_table(WRITTEN)?;
-        remove_expired(&writing, self.oldest(), usize::MAX)?;
-        writing.commit()?;
-        Ok(())
+    /// Closes the file when every operation under way has ended; those that come later are refused.
+    pub(crate) async fn close(self) {
+        let closing = tokio::task::spawn_blocking(move || {
+            drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+        });
+        if let Err(error) = closing.await {
+            tracing::error!(%error, "the memory store was not closed in order");
+        }
+    }
+
+    fn open_now(&self) -> Result<Open<'_>, Failure> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        if database.is_some() { Ok(Open(database)) } else { Err(Failure::Closed) }
     }
 
     /// The oldest moment still kept, in Unix milliseconds.
     fn oldest(&self) -> i64 {
         now_ms().saturating_sub(self.retention_ms)
+    }
+}
+
+// === impl Open ===
+
+impl Deref for Open<'_> {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it was there when the lock was taken")
     }
 }
 
@@ -344,6 +372,17 @@ fn root_of(
 
 fn branch_of(event: &Event) -> Option<&str> {
     event.branch.as_ref().map(|branch| branch.name.as_str()).filter(|name| *name != Lineage::TRUNK)
+}
+
+fn prepare(database: &Database, oldest: i64) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    writing.open_table(EVENTS)?;
+    writing.open_table(SESSIONS)?;
+    writing.open_table(TOKENS)?;
+    writing.open_table(WRITTEN)?;
+    remove_expired(&writing, oldest, usize::MAX)?;
+    writing.commit()?;
+    Ok(())
 }
 
 // === one write ===
@@ -489,6 +528,10 @@ impl From<Failure> for AwsError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(error) => error,
+            Failure::Closed => {
+                let status = http::StatusCode::INTERNAL_SERVER_ERROR;
+                Self::new(status, "ServiceException", "The memory store is closed: the local AWS shuts down.")
+            }
             Failure::Database(error) => {
                 tracing::error!(%error, "the memory store failed");
                 let status = http::StatusCode::INTERNAL_SERVER_ERROR;

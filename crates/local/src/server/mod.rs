@@ -14,7 +14,7 @@ use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::gate::Gate;
@@ -40,8 +40,10 @@ pub struct Local {
     address: SocketAddr,
     notices: Notices,
     sessions: Sessions,
-    stop_accepting: CancellationToken,
+    memory: memory::Store,
+    stop_accepting: DropGuard,
     server: AbortOnDropHandle<io::Result<()>>,
+    _kill_agents: DropGuard,
 }
 
 /// Why a local AWS cannot start.
@@ -107,7 +109,7 @@ impl Local {
         let gate = Gate::new(config.exposure, config.allowed_hosts);
         let watch = SessionWatch::new(Attribution::new(sessions.clone()), notices.clone());
         let router = door::router(door)
-            .merge(memory::router(memory))
+            .merge(memory::router(memory.clone()))
             .merge(bedrock::router(bedrock.watched_by(Arc::new(watch))))
             .fallback(unknown_operation)
             .method_not_allowed_fallback(unknown_operation)
@@ -117,7 +119,8 @@ impl Local {
         let stopping = stop_accepting.clone().cancelled_owned();
         let server = axum::serve(listener, router).with_graceful_shutdown(stopping);
         let server = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
-        Ok(Self { address, notices, sessions, stop_accepting, server })
+        let (stop_accepting, kill_agents) = (stop_accepting.drop_guard(), sessions.killed_on_drop());
+        Ok(Self { address, notices, sessions, memory, stop_accepting, server, _kill_agents: kill_agents })
     }
 
     /// Where it listens.
@@ -131,14 +134,16 @@ impl Local {
     }
 
     /// Ends every session's process, SIGTERM before SIGKILL, and stops listening. Meanwhile agents reach
-    /// the services, so that what they have to store is stored.
+    /// the services, so that what they have to store is stored. Then the data directory is free for
+    /// another.
     pub async fn shutdown(self) {
         self.sessions.shut_down().await;
-        self.stop_accepting.cancel();
+        drop(self.stop_accepting);
         // Clients that keep connections open are not waited for.
         if let Ok(Ok(Err(error))) = timeout(LAST_ANSWERS, self.server).await {
             tracing::error!(%error, "the local AWS stopped listening with an error");
         }
+        self.memory.close().await;
     }
 }
 

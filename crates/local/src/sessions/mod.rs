@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -46,6 +46,7 @@ struct Inner {
     live: Mutex<HashMap<SessionName, Arc<Session>>>,
     keepers: TaskTracker,
     closing: CancellationToken,
+    abandoned: CancellationToken,
 }
 
 /// What every session's process is started with.
@@ -111,6 +112,7 @@ impl Sessions {
             live: Mutex::default(),
             keepers: TaskTracker::new(),
             closing: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
         }))
     }
 
@@ -149,6 +151,11 @@ impl Sessions {
         self.0.keepers.wait().await;
     }
 
+    /// Kills every process when dropped, and begins none any more.
+    pub(crate) fn killed_on_drop(&self) -> DropGuard {
+        self.0.abandoned.clone().drop_guard()
+    }
+
     fn holding(&self, access_key_id: &str) -> Option<Arc<Session>> {
         self.0.live().values().find(|session| session.access_key_id == access_key_id).cloned()
     }
@@ -159,7 +166,7 @@ impl Sessions {
         if let Some(session) = live.get(name) {
             return Some(Arc::clone(session));
         }
-        if self.0.closing.is_cancelled() {
+        if self.0.closing.is_cancelled() || self.0.abandoned.is_cancelled() {
             return None;
         }
         let session = Arc::new(Session::new(name.clone(), access_key_id()));
@@ -189,17 +196,23 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self) {
-        let why = match &self.host {
+        // Not polled to its end, it drops the process, which kills it.
+        let kept = self.sessions.abandoned.run_until_cancelled(self.until_its_end()).await;
+        let why = kept.unwrap_or(SessionEnd::ShutDown);
+        self.session.close();
+        self.sessions.live().remove(&self.session.name);
+        self.sessions.notices.announce(Notice::SessionEnded { session: self.session.name.clone(), why: why.clone() });
+        self.session.has_ended(why);
+    }
+
+    async fn until_its_end(&self) -> SessionEnd {
+        match &self.host {
             Host::Elsewhere(upstream) => {
                 self.session.is_ready(upstream.clone());
                 self.until_its_time(None).await
             }
             Host::Command(command) => self.keep_process(command).await.unwrap_or_else(SessionEnd::NotStarted),
-        };
-        self.session.close();
-        self.sessions.live().remove(&self.session.name);
-        self.sessions.notices.announce(Notice::SessionEnded { session: self.session.name.clone(), why: why.clone() });
-        self.session.has_ended(why);
+        }
     }
 
     async fn keep_process(&self, command: &CommandLine) -> Result<SessionEnd, StartFailure> {

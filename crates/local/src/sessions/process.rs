@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::notice::{Notice, Notices, OutputStream, SessionName, StartFailure};
 
@@ -28,6 +28,9 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// How long to wait for the last output of a process that has ended. A grandchild that left the group
 /// may hold the pipe for ever.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
+
+/// Between two looks whether anybody is left in a group; the system tells of the leader only.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Ends the group `$1` when standard input does: at once, and `$2` seconds later for good.
 const WATCHDOG: &str = r#"read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1""#;
@@ -93,18 +96,27 @@ impl AgentProcess {
                 Ok(status) => return status,
                 Err(error) => tracing::error!(%error, "waiting for an agent process failed"),
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
         }
     }
 
-    /// Ends the process: asks it to, and makes it after `grace`.
+    /// Ends the process and what it started: asks them to, and makes them after `grace`.
     pub(super) async fn stop(mut self, grace: Duration) {
         self.signal(Signal::TERM);
-        if timeout(grace, self.ended()).await.is_err() {
+        if timeout(grace, self.all_ended()).await.is_err() {
             self.signal(Signal::KILL);
             self.ended().await;
         }
         self.clear_up().await;
+    }
+
+    /// Waits until the whole group is gone. Behind a shell, which goes at once, the agent may still be
+    /// storing its last turn.
+    async fn all_ended(&mut self) {
+        self.ended().await;
+        while test_kill_process_group(self.group).is_ok() {
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Ends what an ended process leaves behind, and gives the last line of its standard error.
@@ -162,6 +174,7 @@ impl LineReader {
     async fn pass_on(self, output: impl AsyncRead + Unpin) {
         let mut output = BufReader::with_capacity(LONGEST_LINE, output);
         let mut line = Vec::new();
+        let mut in_pieces = false;
         loop {
             let available = match output.fill_buf().await {
                 Ok([]) | Err(_) => break,
@@ -173,7 +186,11 @@ impl LineReader {
             let at_its_end = end == Some(taken);
             output.consume(taken + usize::from(at_its_end));
             if at_its_end || line.len() == LONGEST_LINE {
-                self.tell(&line);
+                // Of a line that came to whole pieces only its end is left, which is no line.
+                if !(line.is_empty() && in_pieces) {
+                    self.tell(&line);
+                }
+                in_pieces = !at_its_end;
                 line.clear();
             }
         }

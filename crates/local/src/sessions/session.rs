@@ -148,14 +148,14 @@ impl Visit {
         }
     }
 
-    /// Waits until the agent is healthy.
-    pub(crate) async fn ready(&self) -> Result<Upstream, StartFailure> {
+    /// Waits until the agent is healthy. Nothing when the session is over that once was.
+    pub(crate) async fn ready(&self) -> Result<Option<Upstream>, StartFailure> {
         let mut phase = self.session.phase.subscribe();
         let settled = phase.wait_for(|phase| !matches!(phase, Phase::Starting)).await;
         match settled.as_deref() {
-            Ok(Phase::Ready(upstream)) => Ok(upstream.clone()),
+            Ok(Phase::Ready(upstream)) => Ok(Some(upstream.clone())),
             Ok(Phase::Ended(SessionEnd::NotStarted(failure))) => Err(failure.clone()),
-            Ok(Phase::Ended(_) | Phase::Starting) | Err(_) => Err(StartFailure::Stopped),
+            Ok(Phase::Ended(_) | Phase::Starting) | Err(_) => Ok(None),
         }
     }
 
