@@ -33,6 +33,9 @@ const TOKENS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("t
 /// reading the rest.
 const WRITTEN: TableDefinition<'_, (i64, &str, &str, &str, &str), &str> = TableDefinition::new("written");
 
+/// The number in the id that was given last.
+const LATEST: TableDefinition<'_, (), u32> = TableDefinition::new("latest");
+
 /// How many expired events one write removes at the most, so that none takes long.
 const EXPIRED_AT_ONCE: usize = 64;
 
@@ -167,7 +170,7 @@ impl Store {
         }
         let session = request.session_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let token = request.client_token.clone().unwrap_or_default();
-        let event_id = next_event_id(&writing, memory, &session, &request)?;
+        let event_id = next_event_id(&writing, &request)?;
         let event = event(memory, request, session, event_id);
         check_root(&writing, &event)?;
         insert(&writing, now, &token, &event)?;
@@ -393,28 +396,15 @@ fn spent(writing: &WriteTransaction, memory: &str, token: &str) -> Result<Option
     Ok(found.map(|spent| from_json(spent.value())).transpose()?)
 }
 
-/// An id above those of the same millisecond, so that events written in one keep their order.
-fn next_event_id(
-    writing: &WriteTransaction,
-    memory: &str,
-    session: &str,
-    request: &CreateEvent,
-) -> Result<String, Failure> {
-    let prefix = format!("{:019}#", request.milliseconds().unwrap_or_default());
-    let (first, end) = (prefix.clone(), format!("{prefix}~"));
-    let actor = request.actor_id.as_str();
-    let events = writing.open_table(EVENTS)?;
-    let latest =
-        events.range((memory, actor, session, first.as_str())..(memory, actor, session, end.as_str()))?.next_back();
-    let suffix = match latest.transpose()? {
-        Some((key, _)) => {
-            let latest = key.value().3.trim_start_matches(prefix.as_str()).to_owned();
-            u32::from_str_radix(&latest, 16).unwrap_or_default().saturating_add(1)
-        }
-        // The lower half leaves room above.
-        None => Uuid::new_v4().as_fields().0 >> 1,
-    };
-    Ok(format!("{prefix}{suffix:08x}"))
+/// An id that no event had before, also none that was deleted; of two in one millisecond the later one's is
+/// the greater.
+fn next_event_id(writing: &WriteTransaction, request: &CreateEvent) -> Result<String, Failure> {
+    let mut latest = writing.open_table(LATEST)?;
+    let before = latest.get(())?.map(|number| number.value());
+    // The lower half, to begin with, leaves room for two thousand million events.
+    let number = before.map_or_else(|| Uuid::new_v4().as_fields().0 >> 1, |before| before.wrapping_add(1));
+    latest.insert((), number)?;
+    Ok(format!("{:019}#{number:08x}", request.milliseconds().unwrap_or_default()))
 }
 
 fn check_root(writing: &WriteTransaction, event: &Event) -> Result<(), Failure> {

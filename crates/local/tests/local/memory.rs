@@ -292,6 +292,22 @@ async fn a_deleted_event_is_gone_and_no_other() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_deleted_event_is_never_given_again() {
+    let aws = Aws::start(config()).await;
+    // All of one event time.
+    let deleted = id_of(&aws.remember_text("deleted").await);
+    let path = event_path("ann", "one", &deleted);
+    aws.delete(&path).await.json();
+    let later = id_of(&aws.remember_text("later").await);
+
+    // What an SDK sends when it has not heard the first answer.
+    assert_eq!(aws.delete(&path).await.status, 404);
+
+    assert!(later > deleted, "{later} {deleted}");
+    assert_eq!(listed_ids(&aws.list("ann", "one", json!({})).await), [later]);
+}
+
+#[tokio::test]
 async fn an_event_is_found_in_its_own_session_only() {
     let aws = Aws::start(config()).await;
     let id = id_of(&aws.remember_text("Hello").await);
