@@ -3,6 +3,8 @@
 //! Bodies pass in both directions as they come, frame by frame; the door keeps none. A caller learns of
 //! an agent's failure what AWS would say, `RuntimeClientError` and a status; what the agent really said
 //! becomes a [`Notice`], because on a laptop there is no log group to look into.
+//!
+//! Every `qualifier` leads to the same agent: here is one version of it, the one being written.
 
 mod answer_body;
 mod forwarding;

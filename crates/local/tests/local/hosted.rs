@@ -46,6 +46,8 @@ pub(crate) fn agent_name(name: &str) -> AgentName {
 
 /// `agent.py` with variables that choose how it behaves.
 pub(crate) fn played(environment: &[(&str, &str)]) -> Agent {
+    let python = Command::new(PROGRAM[0]).arg("--version").output();
+    assert!(python.is_ok(), "these tests need Python 3 as `python3`, for the agent they host; put it on PATH");
     command(&PROGRAM, environment)
 }
 
