@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Path as PlainPath};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::AwsError;
+use crate::aws_error::AwsError;
 
 /// The members in a path.
 pub(crate) struct Path<T>(pub(crate) T);

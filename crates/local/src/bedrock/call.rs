@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::FAULT_HEADER;
 use super::fault::Fault;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::path::Path;
 
 /// A call of any operation, as it came in.

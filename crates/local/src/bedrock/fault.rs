@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::AwsError;
+use crate::aws_error::AwsError;
 
 /// One kind of trouble. The text form is what [`FromStr`] reads and [`fmt::Display`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

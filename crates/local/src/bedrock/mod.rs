@@ -31,7 +31,7 @@ use self::call::Call;
 use self::model_id::ModelId;
 use self::stream::AnswerStream;
 use self::watch::CallRecord;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::engine::{Engine, EngineError, Pieces};
 use crate::request_id::with_request_id;
 

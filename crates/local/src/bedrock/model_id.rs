@@ -7,7 +7,7 @@
 
 use axum::http::StatusCode;
 
-use crate::AwsError;
+use crate::aws_error::AwsError;
 
 /// The geographies of Bedrock's inference profiles.
 const GEOGRAPHIES: [&str; 8] = ["eu", "us", "us-gov", "apac", "global", "jp", "au", "ca"];

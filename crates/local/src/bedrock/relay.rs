@@ -19,7 +19,7 @@ use reqwest::{Client, Url};
 use self::usage_reader::UsageReader;
 use super::FAULT_HEADER;
 use super::watch::CallRecord;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::engine::http_client;
 
 mod usage_reader;

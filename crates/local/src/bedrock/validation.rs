@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::model_id::ModelId;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::engine::conversation::{
     ContentBlock, Conversation, InferenceConfig, Message, Role, SystemBlock, Tool, ToolConfig, ToolResultStatus,
 };

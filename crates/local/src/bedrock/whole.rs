@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::answer::Gathered;
 use super::fault::{self, Fault};
 use super::watch::CallRecord;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::engine::conversation::Conversation;
 use crate::engine::{Engine, EngineError, Piece, Pieces};
 

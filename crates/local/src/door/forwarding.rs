@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
-use crate::{AwsError, InvalidField};
+use crate::aws_error::{AwsError, InvalidField};
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 pub(super) const CUSTOM_FAULT: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-custom-fault");

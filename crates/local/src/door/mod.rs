@@ -28,12 +28,12 @@ use uuid::Uuid;
 
 use self::answer_body::AnswerBody;
 use self::forwarding::{CUSTOM_FAULT, SESSION_ID};
+use crate::aws_error::{AwsError, InvalidField};
 use crate::config::AgentName;
 use crate::notice::{InvocationFailure, Notice, Notices, SessionName, StartFailure};
 use crate::path::Path;
 use crate::request_id::RequestId;
 use crate::sessions::{Exchange, Sessions, Visit};
-use crate::{AwsError, InvalidField};
 
 /// The largest payload, in bytes, of the service's model.
 const LARGEST_PAYLOAD: usize = 100_000_000;

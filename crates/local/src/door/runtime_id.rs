@@ -1,7 +1,7 @@
 //! Which agent a call names. Callers of the real service send an ARN of whatever account and region the
 //! agent was deployed to; the runtime's name inside it is what counts here, so they need no change.
 
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::config::AgentName;
 
 /// The suffix that the service adds to a runtime's name, a hyphen before it.

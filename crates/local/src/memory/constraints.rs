@@ -7,7 +7,7 @@ use super::shapes::{
     Branch, Content, CreateEvent, EventFilter, ExtractionConfig, LeftExpression, Metadata, MetadataValue, Operator,
     PayloadItem, RightExpression,
 };
-use crate::{AwsError, InvalidField};
+use crate::aws_error::{AwsError, InvalidField};
 
 /// The bounds of `maxResults`, and what it is when absent.
 const MOST_RESULTS: i64 = 100;

@@ -21,7 +21,7 @@ use self::constraints::{Violations, body, memory_id};
 use self::page_token::PageToken;
 use self::shapes::{CreateEvent, Event, ListActors, ListEvents, ListSessions};
 use self::store::{Failure, SessionKey};
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::path::Path;
 
 pub(crate) use self::store::Store;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::constraints::Violations;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 
 /// The place after one page of one list.
 #[derive(Debug, Serialize, Deserialize)]

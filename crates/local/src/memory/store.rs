@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::page_token::hexadecimal;
 use super::shapes::{CreateEvent, Event, EventFilter};
-use crate::AwsError;
+use crate::aws_error::AwsError;
 
 /// Events by (memory, actor, session, event id). Ids begin with the event's time, so their order is it.
 const EVENTS: TableDefinition<'_, EventKey<'_>, &[u8]> = TableDefinition::new("events");

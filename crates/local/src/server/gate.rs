@@ -12,7 +12,7 @@ use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{StatusCode, Uri};
 
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::config::Exposure;
 
 /// The hosts by which the server may be called.

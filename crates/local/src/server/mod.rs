@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::gate::Gate;
-use crate::AwsError;
+use crate::aws_error::AwsError;
 use crate::bedrock::{self, Bedrock};
 use crate::config::{Agent, AgentName, Exposure, LocalConfig};
 use crate::door::{self, Door};
