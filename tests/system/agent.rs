@@ -39,8 +39,12 @@ pub(crate) fn agent_environment(command: &mut Command, endpoint: &str, more: &[(
 impl Agent {
     /// Starts it and waits until it listens.
     pub(crate) fn start(name: &str, endpoint: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_command(name, agent_command(name, endpoint, environment))
+    }
+
+    /// Starts a command that is one, and waits until it listens.
+    pub(crate) fn start_command(name: &str, mut command: Command) -> Self {
         let port = free_port();
-        let mut command = agent_command(name, endpoint, environment);
         command.env("PORT", port.to_string());
         let mut process = Process::start(name, command);
         process.wait_for_port(port, START);

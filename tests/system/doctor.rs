@@ -123,6 +123,19 @@ fn what_the_toolkit_would_take_without_a_word_is_told() {
 }
 
 #[test]
+fn a_package_of_another_machine_is_told() {
+    let folder = folder_with(CONFIGURATION);
+    let code = folder.path().join("target/package/test_agent/code");
+    fs::create_dir_all(&code).expect("a folder");
+    fs::write(code.join("main.py"), "").expect("a launcher");
+    fs::copy(env!("CARGO_BIN_EXE_vitracka"), code.join("test_agent")).expect("a program");
+    let (passed, said) = doctor(folder.path(), &[]);
+    assert!(!passed);
+    let line = said.lines().last().expect("a line on the package");
+    assert!(line.starts_with("FAIL  package of test_agent") && line.contains("vitracka package test_agent"), "{line}");
+}
+
+#[test]
 fn settings_that_no_agent_starts_with_are_told_first() {
     let (passed, said) = doctor(folder_with(CONFIGURATION).path(), &[("AWS_REGION", "us-east-1")]);
     assert!(!passed);

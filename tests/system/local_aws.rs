@@ -1,5 +1,6 @@
 //! `vitracka dev` as a test has it: on a port of its own, with data of its own, gone with its test.
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,7 +29,12 @@ pub(crate) struct LocalAws {
 
 /// The `vitracka` command, with nothing of the developer's own configuration.
 pub(crate) fn vitracka() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vitracka"));
+    unconfigured(env!("CARGO_BIN_EXE_vitracka"))
+}
+
+/// A command with nothing of the developer's own configuration.
+pub(crate) fn unconfigured(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let ours = ["AWS_", "AGENTCORE_", "OTEL_", "MODEL_"].iter().any(|prefix| name.starts_with(prefix))

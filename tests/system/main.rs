@@ -20,6 +20,8 @@ mod invoke;
 mod lambda;
 mod local_aws;
 mod model_failures;
+mod package;
 mod process;
 mod second_cloud;
 mod socket;
+mod startup;

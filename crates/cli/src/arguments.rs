@@ -23,6 +23,10 @@ pub(crate) enum Command {
     Invoke(Invoke),
     /// Talk with an agent
     Chat(Chat),
+    /// Build agents for linux/arm64 and make of each what AWS takes: a zip of code, an image, a Lambda function
+    Package(Package),
+    /// Time a program from its start to its first healthy answer to /ping
+    Startup(Startup),
     /// Look at what a deployment needs: credentials, model, memory, configuration, packages
     Doctor(Doctor),
     /// Be an agent: serve it on PORT, as AgentCore runs it
@@ -89,6 +93,28 @@ pub(crate) struct Chat {
     pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Package {
+    /// Which ones; all of the workspace when not said
+    #[arg(value_name = "AGENT")]
+    pub(crate) agents: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Startup {
+    /// How often it is started
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) runs: u16,
+    /// An emulator to start it with, such as `qemu-aarch64-static`
+    #[arg(long, value_name = "EMULATOR")]
+    pub(crate) through: Option<PathBuf>,
+    /// A program that serves the AgentCore contract on PORT
+    pub(crate) program: PathBuf,
+    /// What it is started with
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true)]
+    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,8 @@ mod dev;
 mod doctor;
 mod events;
 mod output;
+mod package;
+mod startup;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -27,6 +29,10 @@ enum CommandError {
     Dev(#[from] dev::DevError),
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error(transparent)]
+    Package(#[from] package::PackageError),
+    #[error(transparent)]
+    Startup(#[from] startup::StartupError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("the answer cannot be printed: {0}")]
@@ -61,6 +67,8 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
             let caller = Caller::new(&chat.agent, session, chat.endpoint).await?;
             Ok(chat::chat(&caller, chat.context.as_ref()).await?)
         }
+        Command::Package(package) => Ok(package::run(&package.agents)?),
+        Command::Startup(startup) => Ok(startup::run(&startup)?),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),
         Command::Agent(agent) if agent.name == CoachCompanion::NAME => be(CoachCompanion, agent.local_test).await,
         Command::Agent(agent) => be(TestAgent, agent.local_test).await,

@@ -10,6 +10,7 @@ use agentcore_runtime::core::model::residency::{Region, Residency};
 use serde::Deserialize;
 
 use super::{Check, Outcome};
+use crate::package::program::Program;
 
 /// How long this system remembers.
 const RETENTION_DAYS: u32 = 30;
@@ -152,7 +153,10 @@ impl Agent {
         if !launcher.is_file() {
             return Outcome::Fail(format!("the entrypoint {} is not there; {remedy}", launcher.display()));
         }
-        Outcome::Pass(source.join(name).display().to_string())
+        match Program::read(&source.join(name)) {
+            Ok(program) => Outcome::Pass(format!("{}, aarch64, static, stripped", program.size())),
+            Err(error) => Outcome::Fail(format!("{error}; {remedy}")),
+        }
     }
 }
 
