@@ -1,9 +1,11 @@
 //! The same agent as a Lambda function, on cargo-lambda's emulator of the service: called by boto3, and over
 //! a function URL.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
-use crate::agent::agent_command;
+use crate::agent::{agent_command, agent_environment};
 use crate::foreign::{Script, lambda_emulator, python_script};
 use crate::local_aws::{LocalAws, START};
 use crate::process::{Process, free_port};
@@ -14,8 +16,8 @@ const MEMORY: (&str, &str) = ("BEDROCK_AGENTCORE_MEMORY_ID", "local_memory-00000
 const STREAMED: (&str, &str) = ("FUNCTION_URL_INVOKE_MODE", "RESPONSE_STREAM");
 
 /// A function's instances, and where they are invoked.
-struct Function {
-    port: u16,
+pub(crate) struct Function {
+    pub(crate) port: u16,
     instances: Vec<Process>,
     _emulator: Process,
 }
@@ -23,16 +25,21 @@ struct Function {
 impl Function {
     /// An emulator with one instance of the coach.
     fn start(aws: &LocalAws, environment: &[(&str, &str)]) -> Self {
+        Self::of(agent_command("coach_companion", &aws.endpoint(), &[]), aws, environment)
+    }
+
+    /// An emulator with one instance, which is this command.
+    pub(crate) fn of(command: Command, aws: &LocalAws, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut emulator = Process::start("the Lambda emulator", lambda_emulator(port));
         emulator.wait_for_port(port, START);
         let mut function = Self { port, instances: Vec::new(), _emulator: emulator };
-        function.add_instance(aws, environment);
+        function.add_instance(command, aws, environment);
         function
     }
 
-    fn add_instance(&mut self, aws: &LocalAws, environment: &[(&str, &str)]) {
-        let mut command = agent_command("coach_companion", &aws.endpoint(), environment);
+    fn add_instance(&mut self, mut command: Command, aws: &LocalAws, environment: &[(&str, &str)]) {
+        agent_environment(&mut command, &aws.endpoint(), environment);
         command
             .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{}/.rt", self.port))
             .env("AWS_LAMBDA_FUNCTION_NAME", "_")
@@ -92,7 +99,7 @@ fn an_instance_knows_what_was_said_to_another_since_its_own_last_turn() {
     assert!(text(&say(&mut caller, "What is my name?")).contains("Aoife"), "read anew, not remembered from before");
 
     function.instances.clear();
-    function.add_instance(&aws, &[MEMORY]);
+    function.add_instance(agent_command("coach_companion", &aws.endpoint(), &[]), &aws, &[MEMORY]);
     assert!(text(&say(&mut caller, "And what is my name now?")).contains("Aoife"));
 }
 

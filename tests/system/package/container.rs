@@ -82,11 +82,11 @@ fn from_an_empty_root_it_answers_and_resolves_names() {
     let Some(image) = Unpacked::of(&coach) else { return };
     let root = image.root();
     assert_eq!(listed(&root), ["agent", "etc", "tmp"]);
-    // Engines lay this into every container.
-    fs::write(root.join("etc/hosts"), "127.0.0.1 bedrock.example\n").expect("a file");
+    // Engines lay this into every container, and it is the only place where the name is to be found.
+    fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").expect("a file");
     let Some(mut command) = arm64_in(&root, "/agent") else { return };
     let aws = LocalAws::start();
-    agent_environment(&mut command, &format!("http://bedrock.example:{}", aws.port()), &[]);
+    agent_environment(&mut command, &format!("http://localhost:{}", aws.port()), &[]);
     command.env("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt");
     answers(&Agent::start_command("the coach from its image", command));
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::lacking;
 use crate::foreign::repository;
 use crate::local_aws::START;
 use crate::process::{Process, signal};
@@ -99,17 +100,23 @@ fn an_exec_bit_that_was_lost_is_put_back() {
 }
 
 /// In a mount namespace of its own the folder is bound to itself with the flags of the case.
-fn mounted(flags: &str, folder: &Path) -> Vec<String> {
+fn mounted(flags: &str, folder: &Path) -> Option<Vec<String>> {
+    let namespace = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+    if !namespace.is_ok_and(|output| output.status.success()) {
+        return lacking(
+            "folders that nothing may run in are made by `unshare --user --mount`, which is not allowed here",
+        );
+    }
     let folder = folder.display();
     let script = format!("mount --bind {folder} {folder} && mount -o remount,bind,{flags} {folder} && exec \"$@\"");
-    ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
+    ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec().into()
 }
 
 #[test]
 fn where_the_folder_is_read_only_or_nothing_in_it_may_run_the_agent_runs_from_memory() {
     for (flags, mode) in [("ro", 0o644), ("noexec", 0o755), ("ro,noexec", 0o644)] {
         let staged = Staged::shell(mode);
-        let before = mounted(flags, staged.0.path());
+        let Some(before) = mounted(flags, staged.0.path()) else { return };
         let before: Vec<&str> = before.iter().map(String::as_str).collect();
         let (status, said, errors) = staged.run(&before, &WHICH);
         assert_eq!((status, said.trim()), (Some(7), "/memfd:an_agent (deleted)"), "{flags}: {errors}");
@@ -120,7 +127,7 @@ fn where_the_folder_is_read_only_or_nothing_in_it_may_run_the_agent_runs_from_me
 fn where_memory_may_not_run_either_the_agent_runs_from_a_copy() {
     let staged = Staged::shell(0o755);
     let copies = tempfile::tempdir().expect("a folder");
-    let before = mounted("noexec", staged.0.path());
+    let Some(before) = mounted("noexec", staged.0.path()) else { return };
     let before: Vec<&str> = before.iter().map(String::as_str).collect();
     // What a kernel without memfd answers, or one told to forbid programs there.
     let forbid = "import os, runpy, sys\ndef no(*_): raise PermissionError(13, 'Permission denied')\n\

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use super::commit::{Commit, DATE_VARIABLE};
+use super::commit::DATE_VARIABLE;
 use super::toolchain::{Linker, Toolchain};
 use super::workspace::{Agent, Workspace};
 
@@ -25,7 +25,6 @@ pub(crate) enum BuildError {
 pub(super) struct Build<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) toolchain: &'a Toolchain,
-    pub(super) commit: &'a Commit,
 }
 
 // === impl Build ===
@@ -62,7 +61,8 @@ impl Build<'_> {
             .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags())
             .env(format!("CFLAGS_{target}"), self.c_flags())
             .env("CC_SHELL_ESCAPED_FLAGS", "1")
-            .env(DATE_VARIABLE, self.commit.date.as_second().to_string())
+            // Not the commit's: no date belongs into a binary, and build scripts would begin anew with each commit.
+            .env(DATE_VARIABLE, "0")
             // A panic is answered with status 500 and the process lives on, whatever the workspace's profile says.
             .env("CARGO_PROFILE_RELEASE_PANIC", "unwind")
             .env("CARGO_PROFILE_RELEASE_STRIP", "symbols");

@@ -70,7 +70,7 @@ pub(crate) fn run(names: &[String]) -> Result<ExitCode, PackageError> {
     let commit = Commit::read(&workspace.root)?;
     let toolchain = Toolchain::find()?;
     say(&format!("toolchain  {toolchain}"))?;
-    let build = Build { workspace: &workspace, toolchain: &toolchain, commit: &commit };
+    let build = Build { workspace: &workspace, toolchain: &toolchain };
     build.run(&agents)?;
     for agent in agents {
         let program = Program::read(&build.program(agent))?;
