@@ -9,7 +9,7 @@ mod code;
 mod container;
 mod function;
 mod launcher;
-mod made;
+pub(crate) mod made;
 mod refusals;
 
 use std::io::Write as _;

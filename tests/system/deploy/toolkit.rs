@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::{AGENTS, Account, run, run_for_json};
 use crate::foreign::{agentcore_cli, executable, repository, starter_toolkit, toolkit_script};
+use crate::package;
 
 const CONFIGURATION: &str = ".bedrock_agentcore.yaml";
 
@@ -20,6 +21,8 @@ struct Project(TempDir);
 
 impl Project {
     fn packaged() -> Self {
+        // The package's own tests make it anew, which must not be while it is copied.
+        let _made = package::made::coach();
         let project = Self(tempfile::tempdir().expect("a temporary folder"));
         fs::copy(repository().join(CONFIGURATION), project.path().join(CONFIGURATION)).expect("there is one");
         for agent in AGENTS {

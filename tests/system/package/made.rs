@@ -12,7 +12,7 @@ use crate::local_aws::unconfigured;
 const NO_TOOLCHAIN: [&str; 2] = ["no Rust compiler here builds", "nothing here compiles C"];
 
 /// The coach, packaged.
-pub(super) fn coach() -> Option<PathBuf> {
+pub(crate) fn coach() -> Option<PathBuf> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match MADE.get_or_init(make) {
         Ok(folder) => Some(folder.join("coach_companion")),
