@@ -8,7 +8,7 @@ use agentcore_runtime::core::aws::Aws;
 use agentcore_runtime::core::message::Message;
 use agentcore_runtime::core::model::bedrock::Bedrock;
 use agentcore_runtime::core::model::residency::{ModelId, Region, Residency};
-use agentcore_runtime::core::model::{Model as _, ModelError, ModelEvent, ModelParameters, ModelRequest};
+use agentcore_runtime::core::model::{Model as _, ModelError, ModelEvent, ModelRequest};
 use agentcore_runtime::core::settings::{ModelSettings, Patience};
 use futures::StreamExt as _;
 
@@ -16,13 +16,10 @@ use crate::local_aws::LocalAws;
 use crate::process::free_port;
 
 fn request(prompt: &str) -> ModelRequest {
-    ModelRequest {
-        system: "You are a coach.".into(),
-        history: Vec::new(),
-        messages: vec![Message::user(prompt)],
-        parameters: ModelParameters { max_tokens: 200, temperature: Some(0.7), stop_sequences: Vec::new() },
-        tools: Vec::new(),
-    }
+    let mut request = ModelRequest::question(prompt, 200);
+    request.system = "You are a coach.".into();
+    request.parameters.temperature = Some(0.7);
+    request
 }
 
 fn model(endpoint: &str, model_id: &str) -> Bedrock {

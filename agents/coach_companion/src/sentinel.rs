@@ -103,7 +103,7 @@ impl Guard for Sentinel {
             None => Verdict::Allow,
             Some(rule) => Verdict::Answer {
                 text: rule.answer.to_owned(),
-                flag: Flag { kind: rule.kind, rule: rule.name, severity: rule.severity },
+                flag: Flag { kind: rule.kind.into(), rule: rule.name.into(), severity: rule.severity },
             },
         }
     }
@@ -131,9 +131,9 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn kind_of(text: &str) -> Option<&'static str> {
+    fn kind_of(text: &str) -> Option<String> {
         match Sentinel.inspect(text) {
-            Verdict::Answer { flag, .. } => Some(flag.kind),
+            Verdict::Answer { flag, .. } => Some(flag.kind.into_owned()),
             _ => None,
         }
     }

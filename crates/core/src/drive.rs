@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::message::{ContentBlock, Role, ToolResult, ToolResultStatus, ToolUse};
 use crate::model::{AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents};
-use crate::tool::{Tool, Toolbox};
+use crate::tool::{Tool, ToolCall, Toolbox};
 use crate::turn::{Answer, ModelCall, Step, ToolRound, TurnOutcome};
 
 /// How the caller wants the answer.
@@ -106,9 +106,23 @@ impl Stage {
         }
     }
 
+    fn call(&self, call: &ToolUse) -> ToolCall {
+        ToolCall {
+            id: call.tool_use_id.clone(),
+            input: call.input.clone(),
+            reply: None,
+            deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(300),
+            cut: self.cut.clone(),
+            model: Arc::clone(&self.model),
+            tool: call.name.clone(),
+            progress: None,
+        }
+    }
+
     /// Calls the tools of a round side by side. One that panics fails alone.
     async fn call_tools(&self, round: ToolRound) -> Step {
-        let calls = round.calls().filter_map(|call| Some(run(self.tools.get(&call.name)?, call.clone())));
+        let calls =
+            round.calls().filter_map(|call| Some(run(Arc::clone(self.tools.get(&call.name)?), self.call(call))));
         let calls: Vec<_> = calls.collect();
         match self.cut.run_until_cancelled(join_all(calls)).await {
             Some(results) => round.returned(results),
@@ -124,13 +138,13 @@ enum Ended {
     Cut,
 }
 
-async fn run(tool: Arc<dyn Tool>, call: ToolUse) -> ToolResult {
-    let ToolUse { tool_use_id, name, input } = call;
+async fn run(tool: Arc<dyn Tool>, call: ToolCall) -> ToolResult {
+    let (tool_use_id, name) = (call.id.clone(), call.tool.clone());
     // A task of its own keeps a panic in, and ends with the turn when that is cut.
-    let task = AbortOnDropHandle::new(tokio::spawn(async move { tool.call(input).await }));
+    let task = AbortOnDropHandle::new(tokio::spawn(async move { tool.call(call).await }));
     let outcome = task.await;
     match outcome {
-        Ok(Ok(content)) => ToolResult { tool_use_id, content, status: ToolResultStatus::Success },
+        Ok(Ok(output)) => ToolResult { tool_use_id, content: output.content, status: ToolResultStatus::Success },
         Ok(Err(failure)) => ToolResult::error(tool_use_id, failure.to_string()),
         Err(_panicked) => ToolResult::error(tool_use_id, format!("The tool {name} failed unexpectedly.")),
     }
@@ -152,7 +166,7 @@ async fn recite(outcome: &TurnOutcome, events: &mpsc::Sender<ModelEvent>) {
     let mut said = vec![ModelEvent::MessageStart { role: Role::Assistant }];
     said.extend(blocks);
     said.push(ModelEvent::MessageStop { stop_reason: stop_reason.clone() });
-    said.push(ModelEvent::Metadata { usage: outcome.usage, metrics: Metrics::default() });
+    said.push(ModelEvent::Metadata { usage: outcome.usage, metrics: Metrics::default(), guardrail: None });
     for event in said {
         if events.send(event).await.is_err() {
             return;

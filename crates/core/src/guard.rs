@@ -4,6 +4,8 @@
 //! waiting. What it flags travels with the answer, so that an app can act, and into the log without
 //! the text.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// Looks at a user's words before the model does.
@@ -38,9 +40,9 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flag {
     /// What it is about, such as `self_harm`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The rule that matched.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// How grave it is.
     #[serde(skip)]
     pub severity: Severity,

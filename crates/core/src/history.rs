@@ -8,7 +8,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
+use crate::tool::Question;
 
 /// Stands where an answer should be that never came, so that the roles still alternate.
 pub const INTERRUPTED: &str = "[The answer was interrupted.]";
@@ -27,6 +30,37 @@ const NO_RESULT: &str = "The call was interrupted; its result is not known.";
 pub struct CompleteTurn {
     messages: Vec<Message>,
     estimated_tokens: usize,
+}
+
+/// A turn that waits for a person: its last message asks for tools, and some of them have asked back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PausedTurn {
+    /// What was said so far, from the user's words to the model's tool calls.
+    pub messages: Vec<Message>,
+    /// The results of the calls that did not ask.
+    pub results: Vec<ToolResult>,
+    /// What is asked, in the order of the calls.
+    pub questions: Vec<Question>,
+}
+
+/// What a session keeps of a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keepsake {
+    /// The turn.
+    pub turn: TurnKept,
+    /// Whether it stays in the history when turns of its age are dropped.
+    pub pinned: bool,
+    /// Whether it is the rest of the paused turn before it, which it then replaces.
+    pub resumed: bool,
+}
+
+/// How far a turn has come that a session keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TurnKept {
+    /// To its end, or as far as it will come.
+    Whole(CompleteTurn),
+    /// To a question that a person must answer.
+    Paused(PausedTurn),
 }
 
 /// Sorts messages, oldest first, into complete turns, mending what is broken.
@@ -194,7 +228,7 @@ fn split_results(content: Vec<ContentBlock>) -> (Vec<ToolResult>, Vec<ContentBlo
             ContentBlock::ToolResult(result) => results.push(result),
             // Only the model asks for tools: in a user's message the request is noise.
             ContentBlock::ToolUse(_) => {}
-            text @ ContentBlock::Text(_) => rest.push(text),
+            said => rest.push(said),
         }
     }
     (results, rest)
@@ -223,7 +257,7 @@ pub(crate) fn sendable(mut message: Message) -> Message {
     message.content.retain(|block| match block {
         ContentBlock::Text(_) => !block.is_blank(),
         ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
-        ContentBlock::ToolResult(_) => false,
+        ContentBlock::ToolResult(_) | ContentBlock::Image(_) | ContentBlock::Document(_) => false,
     });
     message
 }

@@ -4,6 +4,8 @@
 //! them, callers read them. Keeping Bedrock's own shapes means that what already reads Converse
 //! answers keeps working, and that nothing is translated twice. No AWS SDK type appears here.
 
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -32,6 +34,10 @@ pub enum Role {
 pub enum ContentBlock {
     /// Plain text. Converse refuses blank text, so histories never keep it.
     Text(String),
+    /// A picture.
+    Image(Image),
+    /// A file to read.
+    Document(Document),
     /// The model asks for a tool to be called.
     ToolUse(ToolUse),
     /// What a tool answered.
@@ -71,6 +77,76 @@ pub enum ToolResultContent {
     Text(String),
     /// A JSON document for the model to read.
     Json(Value),
+    /// A picture for the model to look at.
+    Image(Image),
+    /// A file for the model to read.
+    Document(Document),
+}
+
+/// A picture, as Bedrock takes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    /// What its bytes are.
+    pub format: ImageFormat,
+    /// The picture itself.
+    pub source: MediaSource,
+}
+
+/// The formats of pictures that Bedrock takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is its own name")]
+pub enum ImageFormat {
+    Png,
+    Jpeg,
+    Gif,
+    Webp,
+}
+
+/// A file to read, as Bedrock takes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// What its bytes are.
+    pub format: DocumentFormat,
+    /// What the model knows it by: letters, digits, single spaces, hyphens, parentheses and brackets, at
+    /// most 200. Source: Converse's reference.
+    pub name: String,
+    /// The file itself.
+    pub source: MediaSource,
+}
+
+/// The formats of files that Bedrock takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is its own name")]
+pub enum DocumentFormat {
+    Pdf,
+    Csv,
+    Doc,
+    Docx,
+    Xls,
+    Xlsx,
+    Html,
+    Txt,
+    Md,
+}
+
+/// Where the bytes of a picture or a file are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MediaSource {
+    /// Here. In JSON they are base64.
+    #[serde(with = "as_base64")]
+    Bytes(Bytes),
+    /// In S3; the role needs to be allowed to read it.
+    #[serde(rename_all = "camelCase")]
+    S3Location {
+        /// Where.
+        uri: String,
+        /// The account that owns the bucket, where it is another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bucket_owner: Option<String>,
+    },
 }
 
 /// Whether a tool call worked.
@@ -103,21 +179,37 @@ pub enum StopReason {
     ModelContextWindowExceeded,
     /// Ours: the model kept asking for tools beyond the turn's bound.
     ToolRoundsExceeded,
+    /// Ours: the turn's time was over; what had been said by then is the answer.
+    DeadlineExceeded,
+    /// Ours: a tool needs a person's answer before the turn can go on.
+    Interrupted,
     /// A reason this version does not know, kept as it was spelled.
     Other(String),
 }
 
-/// Tokens counted by the model, summed over the model calls of a turn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// Tokens counted by the model and what they cost, summed over the model calls of a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Tokens the model read.
+    /// Tokens the model read anew.
     pub input_tokens: u64,
     /// Tokens the model wrote.
     pub output_tokens: u64,
-    /// Both.
+    /// All of them, those read from and written to the prompt cache included.
     pub total_tokens: u64,
+    /// Tokens of the prompt that came from the prompt cache.
+    pub cache_read_input_tokens: u64,
+    /// Tokens of the prompt that were put into the prompt cache.
+    pub cache_write_input_tokens: u64,
+    /// What they cost by the price table.
+    #[serde(rename = "usd", skip_serializing_if = "Cost::is_unknown")]
+    pub cost: Cost,
 }
+
+/// What model calls cost, in billionths of a US dollar, so that sums are exact; unknown as soon as one
+/// call's model has no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost(Option<u64>);
 
 // === impl Message ===
 
@@ -198,6 +290,8 @@ impl StopReason {
             Self::ContentFiltered => "content_filtered",
             Self::ModelContextWindowExceeded => "model_context_window_exceeded",
             Self::ToolRoundsExceeded => "tool_rounds_exceeded",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Interrupted => "interrupted",
             Self::Other(name) => name,
         }
     }
@@ -214,6 +308,8 @@ impl From<&str> for StopReason {
             "content_filtered" => Self::ContentFiltered,
             "model_context_window_exceeded" => Self::ModelContextWindowExceeded,
             "tool_rounds_exceeded" => Self::ToolRoundsExceeded,
+            "deadline_exceeded" => Self::DeadlineExceeded,
+            "interrupted" => Self::Interrupted,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -235,8 +331,71 @@ impl<'de> Deserialize<'de> for StopReason {
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-        self.total_tokens = self.total_tokens.saturating_add(other.total_tokens);
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
+        add(&mut self.total_tokens, other.total_tokens);
+        add(&mut self.cache_read_input_tokens, other.cache_read_input_tokens);
+        add(&mut self.cache_write_input_tokens, other.cache_write_input_tokens);
+        self.cost = self.cost + other.cost;
+    }
+}
+
+// === impl Cost ===
+
+impl Cost {
+    /// The cost of a call whose model has no price.
+    pub const UNKNOWN: Self = Self(None);
+
+    /// So many billionths of a US dollar.
+    pub const fn from_nano_usd(nano_usd: u64) -> Self {
+        Self(Some(nano_usd))
+    }
+
+    /// In US dollars, where it is known.
+    #[expect(clippy::cast_precision_loss, reason = "a bill beyond 9 million dollars may be rounded")]
+    pub fn usd(self) -> Option<f64> {
+        self.0.map(|nano_usd| nano_usd as f64 / 1e9)
+    }
+
+    /// Whether a model without a price took part.
+    pub fn is_unknown(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self(Some(0))
+    }
+}
+
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.zip(other.0).map(|(one, more)| one.saturating_add(more)))
+    }
+}
+
+impl Serialize for Cost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.usd().serialize(serializer)
+    }
+}
+
+/// Bytes as JSON can carry them.
+mod as_base64 {
+    use super::{BASE64_STANDARD, Bytes, Deserialize, Deserializer, Serializer};
+    use base64::Engine as _;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&base64::display::Base64Display::new(bytes, &BASE64_STANDARD))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let bytes = BASE64_STANDARD.decode(text.as_bytes()).map_err(|_| serde::de::Error::custom("not base64"))?;
+        Ok(bytes.into())
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use crate::guard::{Guard, Safety, SafetyAction, Verdict};
 use crate::history::{CompleteTurn, complete, estimate_block, estimate_tokens, one_result_each, sendable};
 use crate::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolUse, Usage};
-use crate::model::{ModelAnswer, ModelError, ModelParameters, ModelRequest};
+use crate::model::{ModelAnswer, ModelError, ModelParameters, ModelRequest, ModelSize, ToolChoice};
 use crate::settings::CONTEXT_TOKENS;
 use crate::tool::{Tool, Toolbox};
 
@@ -236,7 +236,9 @@ impl TurnRequest {
                 history,
                 messages: vec![Message { role: Role::User, content: self.content }],
                 parameters: self.parameters,
-                tools: self.tools.specs(),
+                tools: self.tools.specs().into(),
+                tool_choice: ToolChoice::default(),
+                size: ModelSize::default(),
             },
         };
         match turn.ask_guards(&self.guards) {

@@ -224,7 +224,7 @@ fn report(outcome: &TurnOutcome, began: Instant) {
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let usage = outcome.usage;
     for flag in &outcome.safety.flags {
-        tracing::warn!(kind = flag.kind, rule = flag.rule, severity = ?flag.severity, "a guard acted");
+        tracing::warn!(kind = %flag.kind, rule = %flag.rule, severity = ?flag.severity, "a guard acted");
     }
     match &outcome.result {
         Ok(answer) => tracing::info!(

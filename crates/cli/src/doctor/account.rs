@@ -7,9 +7,9 @@ use agentcore_runtime::core::aws::Aws;
 use agentcore_runtime::core::memory::SessionMemory as _;
 use agentcore_runtime::core::memory::agentcore::AgentCoreMemory;
 use agentcore_runtime::core::memory::identity::SessionKey;
-use agentcore_runtime::core::message::Message;
+
 use agentcore_runtime::core::model::bedrock::Bedrock;
-use agentcore_runtime::core::model::{Model as _, ModelParameters, ModelRequest};
+use agentcore_runtime::core::model::{Model as _, ModelRequest};
 use agentcore_runtime::core::settings::{MemorySettings, Settings};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
@@ -67,13 +67,7 @@ fn reason(error: &SdkError<GetCallerIdentityError>) -> String {
 }
 
 async fn model(settings: &Settings, aws: &Arc<Aws>) -> Outcome {
-    let question = ModelRequest {
-        system: String::new(),
-        history: Vec::new(),
-        messages: vec![Message::user("Say yes.")],
-        parameters: ModelParameters { max_tokens: LONGEST_ANSWER, temperature: None, stop_sequences: Vec::new() },
-        tools: Vec::new(),
-    };
+    let question = ModelRequest::question("Say yes.", LONGEST_ANSWER);
     match Bedrock::new(&settings.model, Arc::clone(aws)).converse(&question).await {
         Ok(_) => Outcome::Pass(format!("{} answers", settings.model.model_id)),
         Err(error) => Outcome::Fail(error.to_string()),

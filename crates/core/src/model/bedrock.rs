@@ -87,6 +87,7 @@ impl Bedrock {
             message,
             stop_reason: output.stop_reason.as_str().into(),
             usage: output.usage.as_ref().map(usage_from).unwrap_or_default(),
+            guardrail: None,
         })
     }
 
@@ -284,6 +285,7 @@ fn message_to(message: &Message) -> Result<sdk::Message, ModelError> {
 fn block_to(block: &ContentBlock) -> Result<sdk::ContentBlock, ModelError> {
     Ok(match block {
         ContentBlock::Text(text) => sdk::ContentBlock::Text(text.clone()),
+        ContentBlock::Image(_) | ContentBlock::Document(_) => sdk::ContentBlock::Text("[A picture or file.]".into()),
         ContentBlock::ToolUse(call) => sdk::ContentBlock::ToolUse(built(
             sdk::ToolUseBlock::builder()
                 .tool_use_id(&call.tool_use_id)
@@ -299,6 +301,9 @@ fn result_to(result: &ToolResult) -> Result<sdk::ToolResultBlock, ModelError> {
     let content = result.content.iter().map(|part| match part {
         ToolResultContent::Text(text) => sdk::ToolResultContentBlock::Text(text.clone()),
         ToolResultContent::Json(value) => sdk::ToolResultContentBlock::Json(document(value.clone())),
+        ToolResultContent::Image(_) | ToolResultContent::Document(_) => {
+            sdk::ToolResultContentBlock::Text("[A picture or file.]".into())
+        }
     });
     let status = match result.status {
         ToolResultStatus::Success => sdk::ToolResultStatus::Success,
@@ -389,6 +394,7 @@ fn event_from(event: sdk::ConverseStreamOutput) -> Option<ModelEvent> {
             metrics: Metrics {
                 latency_ms: event.metrics.map_or(0, |metrics| u64::try_from(metrics.latency_ms).unwrap_or(0)),
             },
+            guardrail: None,
         },
         _ => return None,
     })
@@ -404,5 +410,6 @@ fn usage_from(usage: &sdk::TokenUsage) -> Usage {
         input_tokens: tokens(usage.input_tokens),
         output_tokens: tokens(usage.output_tokens),
         total_tokens: tokens(usage.total_tokens),
+        ..Usage::default()
     }
 }

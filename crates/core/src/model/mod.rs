@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::Serialize;
 
+use crate::guard::Flag;
 use crate::history::CompleteTurn;
 use crate::message::{Message, Role, StopReason, Usage};
 use crate::tool::ToolSpec;
@@ -27,6 +28,11 @@ pub trait Model: Send + Sync + 'static {
 
     /// Answers piece by piece. The stream ends after [`ModelEvent::Metadata`] or with one error.
     fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>>;
+
+    /// Counts the tokens the model would read, exactly; none where it cannot count.
+    fn count_tokens<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// A model's answer as it is written.
@@ -44,7 +50,48 @@ pub struct ModelRequest {
     /// How the answer is sampled and bounded.
     pub parameters: ModelParameters,
     /// The tools the model may ask for.
-    pub tools: Vec<ToolSpec>,
+    pub tools: Arc<[ToolSpec]>,
+    /// Whether it must ask for one.
+    pub tool_choice: ToolChoice,
+    /// Which model is enough.
+    pub size: ModelSize,
+}
+
+impl ModelRequest {
+    /// One question and nothing else.
+    pub fn question(text: impl Into<String>, max_tokens: u32) -> Self {
+        Self {
+            system: String::new(),
+            history: Vec::new(),
+            messages: vec![Message::user(text)],
+            parameters: ModelParameters { max_tokens, temperature: None, stop_sequences: Vec::new() },
+            tools: Arc::default(),
+            tool_choice: ToolChoice::default(),
+            size: ModelSize::default(),
+        }
+    }
+}
+
+/// Whether a model must ask for a tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// It may.
+    #[default]
+    Auto,
+    /// It must ask for one of them.
+    Any,
+    /// It must ask for the one of that name.
+    Tool(String),
+}
+
+/// Which model is enough for a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ModelSize {
+    /// The agent's own: `MODEL_ID`.
+    #[default]
+    Full,
+    /// `MODEL_ID_SMALL`, where an operator has set one.
+    Small,
 }
 
 /// How an answer is sampled and bounded.
@@ -67,6 +114,19 @@ pub struct ModelAnswer {
     pub stop_reason: StopReason,
     /// What it counted.
     pub usage: Usage,
+    /// What a Bedrock guardrail found, where one is set.
+    pub guardrail: Option<GuardrailTrace>,
+}
+
+/// What a Bedrock guardrail found, in names only but for [`Self::redactions`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GuardrailTrace {
+    /// What it flagged.
+    #[serde(skip)]
+    pub flags: Vec<Flag>,
+    /// What must not be stored: words of the user's message, and what stands in their place.
+    #[serde(skip)]
+    pub redactions: Vec<(String, String)>,
 }
 
 /// A piece of an answer, in the JSON shape of Bedrock's ConverseStream.
@@ -108,6 +168,9 @@ pub enum ModelEvent {
         usage: Usage,
         /// The model service's own timing.
         metrics: Metrics,
+        /// What a Bedrock guardrail found; not for callers.
+        #[serde(skip)]
+        guardrail: Option<GuardrailTrace>,
     },
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{BlockDelta, BlockStart, ModelAnswer, ModelEvent};
+use super::{BlockDelta, BlockStart, GuardrailTrace, ModelAnswer, ModelEvent};
 use crate::message::{ContentBlock, Message, Role, StopReason, ToolUse, Usage};
 
 /// Collects the events of one answer.
@@ -16,6 +16,7 @@ pub struct AnswerInWriting {
     blocks: BTreeMap<usize, Block>,
     stop_reason: Option<StopReason>,
     usage: Usage,
+    guardrail: Option<GuardrailTrace>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,10 @@ impl AnswerInWriting {
                 self.extend(*content_block_index, delta);
             }
             ModelEvent::MessageStop { stop_reason } => self.stop_reason = Some(stop_reason.clone()),
-            ModelEvent::Metadata { usage, .. } => self.usage = *usage,
+            ModelEvent::Metadata { usage, guardrail, .. } => {
+                self.usage = *usage;
+                self.guardrail.clone_from(guardrail);
+            }
         }
     }
 
@@ -52,7 +56,12 @@ impl AnswerInWriting {
 
     /// The answer, once the model has said why it stopped; until then, none.
     pub fn finished(&self) -> Option<ModelAnswer> {
-        Some(ModelAnswer { message: self.so_far(), stop_reason: self.stop_reason.clone()?, usage: self.usage })
+        Some(ModelAnswer {
+            message: self.so_far(),
+            stop_reason: self.stop_reason.clone()?,
+            usage: self.usage,
+            guardrail: self.guardrail.clone(),
+        })
     }
 
     fn extend(&mut self, index: usize, delta: &BlockDelta) {

@@ -6,7 +6,7 @@ use agentcore_core::message::{Message, Role, StopReason, ToolResultContent, Usag
 use agentcore_core::model::{
     BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest,
 };
-use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
+use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::{TurnError, TurnOutcome, TurnRequest};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
@@ -58,10 +58,10 @@ impl Tool for Weigh {
         ToolSpec { name: "weigh".into(), description: "Weighs.".into(), input_schema: json!({"type": "object"}) }
     }
 
-    fn call(&self, input: Value) -> BoxFuture<'_, Result<Vec<ToolResultContent>, ToolFailure>> {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<ToolOutput, ToolFailure>> {
         Box::pin(async move {
-            assert_ne!(input["scale"], "broken", "this panics on purpose");
-            Ok(vec![ToolResultContent::Json(json!({"kg": 72}))])
+            assert_ne!(call.input["scale"], "broken", "this panics on purpose");
+            Ok(json!({"kg": 72}).into())
         })
     }
 }
@@ -71,8 +71,11 @@ fn text(text: &str) -> ModelEvent {
 }
 
 fn stop(stop_reason: StopReason) -> [ModelEvent; 2] {
-    let usage = Usage { input_tokens: 3, output_tokens: 2, total_tokens: 5 };
-    [ModelEvent::MessageStop { stop_reason }, ModelEvent::Metadata { usage, metrics: Metrics::default() }]
+    let usage = Usage { input_tokens: 3, output_tokens: 2, total_tokens: 5, ..Usage::default() };
+    [
+        ModelEvent::MessageStop { stop_reason },
+        ModelEvent::Metadata { usage, metrics: Metrics::default(), guardrail: None },
+    ]
 }
 
 fn weigh_call(arguments: &[&str]) -> Vec<ModelEvent> {

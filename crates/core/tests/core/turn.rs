@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
@@ -6,7 +7,7 @@ use agentcore_core::message::{
     ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
 };
 use agentcore_core::model::{ModelAnswer, ModelError};
-use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
+use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::{ModelCall, Step, ToolRound, TurnError, TurnOutcome, TurnRequest, WITHHELD};
 use futures::future::BoxFuture;
 use proptest::prelude::*;
@@ -22,7 +23,7 @@ impl Tool for Weigh {
         ToolSpec { name: "weigh".into(), description: "Weighs.".into(), input_schema: json!({"type": "object"}) }
     }
 
-    fn call(&self, _input: Value) -> BoxFuture<'_, Result<Vec<ToolResultContent>, ToolFailure>> {
+    fn call(&self, _call: ToolCall) -> BoxFuture<'_, Result<ToolOutput, ToolFailure>> {
         unreachable!("the machine performs nothing")
     }
 }
@@ -52,7 +53,8 @@ fn answer(content: Vec<ContentBlock>, stop_reason: &str) -> ModelAnswer {
     ModelAnswer {
         message: Message { role: Role::Assistant, content },
         stop_reason: stop_reason.into(),
-        usage: Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15 },
+        usage: Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, ..Usage::default() },
+        guardrail: None,
     }
 }
 
@@ -257,7 +259,8 @@ impl Guard for Says {
     }
 }
 
-const FLAG: Flag = Flag { kind: "low_mood", rule: "hopelessness", severity: Severity::Elevated };
+const FLAG: Flag =
+    Flag { kind: Cow::Borrowed("low_mood"), rule: Cow::Borrowed("hopelessness"), severity: Severity::Elevated };
 
 #[test]
 fn a_guard_can_answer_instead_of_the_model() {

@@ -101,8 +101,13 @@ impl Model for Playing {
             if prompt.starts_with("slow") {
                 let _word = self.words.acquire().await;
             }
-            let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15 };
-            Ok(ModelAnswer { message: Message::assistant(words.concat()), stop_reason: StopReason::EndTurn, usage })
+            let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15, ..Usage::default() };
+            Ok(ModelAnswer {
+                message: Message::assistant(words.concat()),
+                stop_reason: StopReason::EndTurn,
+                usage,
+                guardrail: None,
+            })
         })
     }
 
@@ -121,8 +126,8 @@ impl Model for Playing {
             }
             events.push(Ok(ModelEvent::ContentBlockStop { content_block_index: 0 }));
             events.push(Ok(ModelEvent::MessageStop { stop_reason: StopReason::EndTurn }));
-            let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15 };
-            events.push(Ok(ModelEvent::Metadata { usage, metrics: Metrics { latency_ms: 1 } }));
+            let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15, ..Usage::default() };
+            events.push(Ok(ModelEvent::Metadata { usage, metrics: Metrics { latency_ms: 1 }, guardrail: None }));
             let (slow, leave) = (prompt.starts_with("slow"), Arc::clone(&self.words));
             let played = stream::iter(events).then(move |event| {
                 let leave = Arc::clone(&leave);

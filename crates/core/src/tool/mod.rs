@@ -1,0 +1,236 @@
+//! What a model may ask an agent to do.
+//!
+//! A [`Tool`] names itself to the model with a [`ToolSpec`] and is called with the JSON the model wrote;
+//! [`typed`] makes one of an async function over a struct. Whether it is called, how often and what
+//! becomes of its answer is the turn machine's business.
+
+pub mod typed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::message::{ToolResultContent, Usage};
+use crate::model::Model;
+
+/// How long a tool may take unless it says otherwise.
+pub const DEFAULT_TOOL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Something a model can ask for in the middle of a turn.
+pub trait Tool: Send + Sync + 'static {
+    /// How the model is told about it. Asked once a turn.
+    fn spec(&self) -> ToolSpec;
+
+    /// Does it. A call that ends with the turn's cut or its time-out is dropped where it stands.
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<ToolOutput, ToolFailure>>;
+
+    /// How long a call may take.
+    fn timeout(&self) -> Duration {
+        DEFAULT_TOOL_TIMEOUT
+    }
+}
+
+/// How the model is told about a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// The name the model calls it by: `[a-zA-Z0-9_-]{1,64}`.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// The JSON schema of its input, an object schema.
+    pub input_schema: Value,
+}
+
+/// One call, as a tool gets it.
+#[derive(Clone)]
+pub struct ToolCall {
+    /// The model's name for the call.
+    pub id: String,
+    /// The model's own JSON, not yet checked against the schema.
+    pub input: Value,
+    /// What the person answered, where an earlier call of the same id asked: see [`ToolCall::ask`].
+    pub reply: Option<Value>,
+    /// When the turn must be over.
+    pub deadline: Instant,
+    /// Cancelled when the caller has gone or the process ends.
+    pub cut: CancellationToken,
+    /// The turn's model, for tools that ask it themselves.
+    pub model: Arc<dyn Model>,
+    pub(crate) tool: String,
+    pub(crate) progress: Option<mpsc::Sender<ToolProgress>>,
+}
+
+/// Word of a call that is under way, for the caller who waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolProgress {
+    /// The call.
+    pub tool_use_id: String,
+    /// The tool.
+    pub name: String,
+    /// How far it is, in words for a person.
+    pub message: String,
+}
+
+/// What a tool answers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToolOutput {
+    /// What it says to the model.
+    pub content: Vec<ToolResultContent>,
+    /// What it spent on models of its own.
+    pub usage: Usage,
+}
+
+/// Why a call gave nothing the model can use.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ToolFailure {
+    /// It did not work; the sentence is for the model, which may try another way.
+    #[error("{0}")]
+    Failed(String),
+    /// The arguments are not what the tool takes; the sentence is for the model and says where.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// It must not go on before a person has answered. The turn ends with the question and goes on, in
+    /// this process or another, when the answer comes.
+    #[error("a person must answer first: {}", .0.question)]
+    Ask(Question),
+}
+
+/// What a person is asked in the middle of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// The call that waits; its answer names it.
+    pub id: String,
+    /// The tool that asks.
+    pub tool: String,
+    /// What is asked.
+    pub question: String,
+    /// What an app needs beside the words, such as choices.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+}
+
+/// A person's answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The question's id.
+    pub id: String,
+    /// The answer, in whatever form the tool understands.
+    pub reply: Value,
+}
+
+/// The tools of one turn, in the order they were given. Clones share them.
+#[derive(Clone, Default)]
+pub struct Toolbox {
+    tools: Vec<Arc<dyn Tool>>,
+    specs: Vec<ToolSpec>,
+}
+
+// === impl ToolCall ===
+
+impl ToolCall {
+    /// Tells the caller how far the call is. Never waits: a caller who reads slowly misses some.
+    pub fn progress(&self, message: impl Into<String>) {
+        if let Some(progress) = &self.progress {
+            let word = ToolProgress { tool_use_id: self.id.clone(), name: self.tool.clone(), message: message.into() };
+            let _ = progress.try_send(word);
+        }
+    }
+
+    /// The failure that asks a person. The tool is called again with the answer in [`ToolCall::reply`];
+    /// what it does before it asks, it does twice.
+    pub fn ask(&self, question: impl Into<String>) -> ToolFailure {
+        self.ask_with(question, Value::Null)
+    }
+
+    /// The same, with what an app needs beside the words.
+    pub fn ask_with(&self, question: impl Into<String>, details: Value) -> ToolFailure {
+        let (id, tool, question) = (self.id.clone(), self.tool.clone(), question.into());
+        ToolFailure::Ask(Question { id, tool, question, details })
+    }
+
+    /// How long the turn may still go on.
+    pub fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+// === impl ToolOutput ===
+
+impl From<String> for ToolOutput {
+    fn from(text: String) -> Self {
+        ToolResultContent::Text(text).into()
+    }
+}
+
+impl From<&str> for ToolOutput {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<Value> for ToolOutput {
+    fn from(value: Value) -> Self {
+        ToolResultContent::Json(value).into()
+    }
+}
+
+impl From<ToolResultContent> for ToolOutput {
+    fn from(content: ToolResultContent) -> Self {
+        vec![content].into()
+    }
+}
+
+impl From<Vec<ToolResultContent>> for ToolOutput {
+    fn from(content: Vec<ToolResultContent>) -> Self {
+        Self { content, usage: Usage::default() }
+    }
+}
+
+// === impl ToolFailure ===
+
+impl ToolFailure {
+    /// A call that did not work, and why.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed(reason.into())
+    }
+}
+
+// === impl Toolbox ===
+
+impl Toolbox {
+    /// Puts one more tool in.
+    pub fn add(&mut self, tool: impl Tool) {
+        self.add_shared(Arc::new(tool));
+    }
+
+    /// Puts one more tool in that others use as well.
+    pub fn add_shared(&mut self, tool: Arc<dyn Tool>) {
+        self.specs.push(tool.spec());
+        self.tools.push(tool);
+    }
+
+    /// How the model is told about all of them.
+    pub fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    /// The tool of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        let place = self.specs.iter().position(|spec| spec.name == name)?;
+        self.tools.get(place)
+    }
+}
+
+impl std::fmt::Debug for Toolbox {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(self.specs.iter().map(|spec| &spec.name)).finish()
+    }
+}
