@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcore_runtime::core::aws::Aws;
-use agentcore_runtime::core::message::Message;
 use agentcore_runtime::core::model::bedrock::Bedrock;
 use agentcore_runtime::core::model::residency::{ModelId, Region, Residency};
 use agentcore_runtime::core::model::{Model as _, ModelError, ModelEvent, ModelRequest};

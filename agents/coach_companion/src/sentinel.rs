@@ -140,16 +140,16 @@ mod tests {
 
     #[test]
     fn plain_danger_is_answered_with_help() {
-        assert_eq!(kind_of("I don’t want to live anymore."), Some("self_harm"));
-        assert_eq!(kind_of("After dinner I made myself sick again"), Some("eating_disorder"));
-        assert_eq!(kind_of("help, I have CHEST   PAIN"), Some("medical_emergency"));
-        assert_eq!(kind_of("Honestly? I feel hopeless"), Some("low_mood"));
+        assert_eq!(kind_of("I don’t want to live anymore.").as_deref(), Some("self_harm"));
+        assert_eq!(kind_of("After dinner I made myself sick again").as_deref(), Some("eating_disorder"));
+        assert_eq!(kind_of("help, I have CHEST   PAIN").as_deref(), Some("medical_emergency"));
+        assert_eq!(kind_of("Honestly? I feel hopeless").as_deref(), Some("low_mood"));
     }
 
     #[test]
     fn ordinary_talk_goes_to_the_model() {
         for text in ["This cheesecake is to die for", "I used to purge, ten years ago", "I had a setback today", ""] {
-            assert_eq!(kind_of(text), None, "{text}");
+            assert_eq!(kind_of(text).as_deref(), None, "{text}");
         }
     }
 

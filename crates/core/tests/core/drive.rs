@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use agentcore_core::drive::{Delivery, Stage, drive};
 use agentcore_core::history::{CompleteTurn, complete};
-use agentcore_core::message::{Message, Role, StopReason, ToolResultContent, Usage};
+use agentcore_core::message::{Message, Role, StopReason, Usage};
 use agentcore_core::model::{
     BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest,
 };
@@ -10,7 +10,7 @@ use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::{TurnError, TurnOutcome, TurnRequest};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

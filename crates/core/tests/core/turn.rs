@@ -11,7 +11,7 @@ use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::{ModelCall, Step, ToolRound, TurnError, TurnOutcome, TurnRequest, WITHHELD};
 use futures::future::BoxFuture;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::converse_rules::{assert_can_go_on, call_id, refusal, text};
 
