@@ -1,17 +1,34 @@
 //! Performs a turn's steps and passes its events on: the only loop that waits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::future::join_all;
+use futures::stream;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::message::{ContentBlock, Role, ToolResult, ToolResultStatus, ToolUse};
+use crate::guard::outgoing::Outgoing;
+use crate::message::{ContentBlock, Role, ToolUse};
 use crate::model::{AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents};
-use crate::tool::{Tool, ToolCall, Toolbox};
-use crate::turn::{Answer, ModelCall, Step, ToolRound, TurnOutcome};
+use crate::settings::CONTEXT_TOKENS;
+use crate::tool::{Tool, ToolCall, ToolProgress};
+use crate::turn::{Answer, CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnOutcome, TurnRequest};
+
+/// How many tools of a round run at the same time.
+const TOOLS_AT_ONCE: usize = 8;
+
+/// From which share of the context, as estimated, the model is asked to count: below it even a bad estimate
+/// fits.
+const COUNT_FROM: usize = CONTEXT_TOKENS / 5 * 4;
+
+/// How long counting may take; it is a question of manners, and the answer comes without it.
+const COUNT_TIME: Duration = Duration::from_secs(3);
+
+/// How long a turn waits for where its tools come from. What has not come by then is not among them.
+const SOURCE_TIME: Duration = Duration::from_secs(5);
 
 /// How the caller wants the answer.
 #[derive(Debug, Clone)]
@@ -19,7 +36,16 @@ pub enum Delivery {
     /// In one piece.
     Whole,
     /// As it is written. A slow reader slows the model down; one that has gone cuts the turn.
-    Streamed(mpsc::Sender<ModelEvent>),
+    Streamed(mpsc::Sender<TurnEvent>),
+}
+
+/// What a caller sees of a turn while it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TurnEvent {
+    /// The model writes.
+    Model(ModelEvent),
+    /// A tool tells how far it is.
+    Progress(ToolProgress),
 }
 
 /// What a turn is performed with.
@@ -27,12 +53,29 @@ pub enum Delivery {
 pub struct Stage {
     /// Who answers.
     pub model: Arc<dyn Model>,
-    /// What may be called.
-    pub tools: Toolbox,
     /// How the answer leaves.
     pub delivery: Delivery,
+    /// When the turn must be over.
+    pub deadline: Instant,
     /// Cuts the turn when it is cancelled: the caller has gone, or the process ends.
     pub cut: CancellationToken,
+}
+
+/// Collects the tools that are known only now.
+pub async fn gather_tools(request: &mut TurnRequest) {
+    for source in request.tool_sources().to_vec() {
+        match timeout(SOURCE_TIME, source.tools()).await {
+            Ok(tools) => {
+                for name in request.add_from_source(tools) {
+                    tracing::warn!(tool = name, "a tool is left out: its name is taken or Bedrock would refuse it");
+                }
+            }
+            Err(_) => tracing::warn!("a source of tools did not answer in time; the turn goes on without it"),
+        }
+    }
+    for route in request.routes_mut() {
+        Box::pin(gather_tools(route)).await;
+    }
 }
 
 /// Performs a turn to its end.
@@ -42,117 +85,221 @@ pub async fn drive(mut step: Step, stage: &Stage) -> TurnOutcome {
     }
     loop {
         step = match step {
-            Step::CallModel(call) => match &stage.delivery {
-                Delivery::Whole => stage.ask(call).await,
-                Delivery::Streamed(events) => stage.ask_streaming(call, events).await,
-            },
+            Step::CallModel(call) => stage.call_model(call).await,
             Step::CallTools(round) => stage.call_tools(round).await,
             Step::Done(outcome) => return outcome,
         };
     }
 }
 
+/// How waiting came to its end.
+enum Ended<T> {
+    Well(T),
+    OutOfTime,
+    Cut,
+}
+
+/// How a stream of events came to its end.
+enum StreamEnd {
+    Complete,
+    Replaced,
+    Failed(ModelError),
+    OutOfTime,
+    Cut,
+}
+
 // === impl Stage ===
 
 impl Stage {
-    async fn ask(&self, call: ModelCall) -> Step {
-        let answer = self.cut.run_until_cancelled(self.model.converse(call.request())).await;
-        match answer {
-            Some(Ok(answer)) => call.answered(answer),
-            Some(Err(error)) => call.failed(error, None),
-            None => call.cut(None),
+    /// Waits for `work` as long as the turn may go on.
+    async fn wait<T>(&self, work: impl Future<Output = T>) -> Ended<T> {
+        match self.cut.run_until_cancelled(timeout_at(self.deadline, work)).await {
+            Some(Ok(done)) => Ended::Well(done),
+            Some(Err(_)) => Ended::OutOfTime,
+            None => Ended::Cut,
         }
     }
 
-    async fn ask_streaming(&self, call: ModelCall, events: &mpsc::Sender<ModelEvent>) -> Step {
-        let mut writing = AnswerInWriting::default();
-        let asked = self.cut.run_until_cancelled(self.model.converse_stream(call.request())).await;
-        let ended = match asked {
-            Some(Ok(stream)) => self.relay(stream, &mut writing, events).await,
-            Some(Err(error)) => Ended::Failed(error),
-            None => Ended::Cut,
+    async fn call_model(&self, call: ModelCall) -> Step {
+        if self.is_too_long(&call).await {
+            let model = "the model".to_owned();
+            return call.failed(ModelError::ContextTooLong { model }, None);
+        }
+        match &self.delivery {
+            Delivery::Streamed(events) if call.is_heard() => self.ask_streaming(call, events).await,
+            _ => self.ask(call).await,
+        }
+    }
+
+    /// Whether the conversation, counted exactly, leaves no room for the answer. Most are so far from it
+    /// that nobody counts.
+    async fn is_too_long(&self, call: &ModelCall) -> bool {
+        let request = call.request();
+        if call.estimated_tokens() < COUNT_FROM {
+            return false;
+        }
+        let counted = self.wait(timeout(COUNT_TIME, self.model.count_tokens(request))).await;
+        match counted {
+            Ended::Well(Ok(Ok(Some(tokens)))) => {
+                tracing::debug!(tokens, "conversation counted");
+                tokens + u64::from(request.parameters.max_tokens) > CONTEXT_TOKENS as u64
+            }
+            _ => false,
+        }
+    }
+
+    async fn ask(&self, call: ModelCall) -> Step {
+        let answer = match self.wait(self.model.converse(call.request())).await {
+            Ended::Well(Ok(answer)) => answer,
+            Ended::Well(Err(error)) => return call.failed(error, None),
+            Ended::OutOfTime => return call.out_of_time(None),
+            Ended::Cut => return call.cut(None),
         };
+        let mut outgoing = call.outgoing();
+        if !outgoing.is_watched() {
+            return call.answered(answer);
+        }
+        let answer = outgoing.whole(answer);
+        let is_replaced = outgoing.is_replaced();
+        let call = call.reviewed(outgoing.safety());
+        if is_replaced { call.replaced(answer) } else { call.answered(answer) }
+    }
+
+    async fn ask_streaming(&self, call: ModelCall, events: &mpsc::Sender<TurnEvent>) -> Step {
+        let mut writing = AnswerInWriting::default();
+        let mut outgoing = call.outgoing();
+        let ended = match self.wait(self.model.converse_stream(call.request())).await {
+            Ended::Well(Ok(stream)) => self.relay(stream, &mut writing, &mut outgoing, events).await,
+            Ended::Well(Err(error)) => StreamEnd::Failed(error),
+            Ended::OutOfTime => StreamEnd::OutOfTime,
+            Ended::Cut => StreamEnd::Cut,
+        };
+        let call = call.reviewed(outgoing.safety());
         match (ended, writing.finished()) {
-            (Ended::Complete, Some(answer)) => call.answered(answer),
-            (Ended::Complete, None) => {
+            (StreamEnd::Replaced, Some(answer)) => call.replaced(answer),
+            (StreamEnd::Complete, Some(answer)) => call.answered(answer),
+            (StreamEnd::Complete | StreamEnd::Replaced, None) => {
                 let reason = "it ended without a stop reason".to_owned();
                 call.failed(ModelError::BrokenStream { reason }, Some(writing.so_far()))
             }
-            (Ended::Failed(error), _) => call.failed(error, Some(writing.so_far())),
-            (Ended::Cut, _) => call.cut(Some(writing.so_far())),
+            (StreamEnd::Failed(error), _) => call.failed(error, Some(writing.so_far())),
+            (StreamEnd::OutOfTime, _) => call.out_of_time(Some(writing.so_far())),
+            (StreamEnd::Cut, _) => call.cut(Some(writing.so_far())),
         }
     }
 
-    /// Passes events on as they come and keeps what they add up to.
+    /// Passes events on as they come, as far as the guards let them, and keeps what they add up to.
     async fn relay(
         &self,
         mut stream: ModelEvents,
         writing: &mut AnswerInWriting,
-        events: &mpsc::Sender<ModelEvent>,
-    ) -> Ended {
+        outgoing: &mut Outgoing,
+        events: &mpsc::Sender<TurnEvent>,
+    ) -> StreamEnd {
         loop {
-            let event = match self.cut.run_until_cancelled(stream.next()).await {
-                Some(Some(Ok(event))) => event,
-                Some(Some(Err(error))) => return Ended::Failed(error),
-                Some(None) => return Ended::Complete,
-                None => return Ended::Cut,
+            let event = match self.wait(stream.next()).await {
+                Ended::Well(Some(Ok(event))) => event,
+                Ended::Well(Some(Err(error))) => return StreamEnd::Failed(error),
+                Ended::Well(None) => return StreamEnd::Complete,
+                Ended::OutOfTime => return StreamEnd::OutOfTime,
+                Ended::Cut => return StreamEnd::Cut,
             };
-            writing.take(&event);
-            match self.cut.run_until_cancelled(events.send(event)).await {
-                Some(Ok(())) => {}
-                // Nobody listens any more.
-                Some(Err(_)) | None => return Ended::Cut,
+            if outgoing.is_watched() {
+                for event in outgoing.take(event) {
+                    if let Some(end) = self.tell(event, writing, events).await {
+                        return end;
+                    }
+                }
+                if outgoing.is_replaced() {
+                    return StreamEnd::Replaced;
+                }
+            } else if let Some(end) = self.tell(event, writing, events).await {
+                return end;
             }
         }
     }
 
-    fn call(&self, call: &ToolUse) -> ToolCall {
+    async fn tell(
+        &self,
+        event: ModelEvent,
+        writing: &mut AnswerInWriting,
+        events: &mpsc::Sender<TurnEvent>,
+    ) -> Option<StreamEnd> {
+        writing.take(&event);
+        match self.wait(events.send(TurnEvent::Model(event))).await {
+            Ended::Well(Ok(())) => None,
+            Ended::OutOfTime => Some(StreamEnd::OutOfTime),
+            // Nobody listens any more.
+            Ended::Well(Err(_)) | Ended::Cut => Some(StreamEnd::Cut),
+        }
+    }
+
+    /// Calls the tools of a round side by side, so many at a time. One that fails, hangs or panics does
+    /// so alone.
+    async fn call_tools(&self, round: ToolRound) -> Step {
+        let calls = round.calls().map(|(call, tool, reply)| run(Arc::clone(tool), self.call(call, reply)));
+        let calls: Vec<_> = calls.collect();
+        let mut outcomes = Vec::with_capacity(calls.len());
+        let ended = self
+            .wait(async {
+                let mut running = stream::iter(calls).buffer_unordered(TOOLS_AT_ONCE);
+                while let Some(outcome) = running.next().await {
+                    outcomes.push(outcome);
+                }
+            })
+            .await;
+        match ended {
+            Ended::Well(()) => round.returned(outcomes),
+            Ended::OutOfTime => round.out_of_time(outcomes),
+            Ended::Cut => round.cut(outcomes),
+        }
+    }
+
+    fn call(&self, call: &ToolUse, reply: Option<&serde_json::Value>) -> ToolCall {
         ToolCall {
             id: call.tool_use_id.clone(),
             input: call.input.clone(),
-            reply: None,
-            deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(300),
+            reply: reply.cloned(),
+            deadline: self.deadline,
             cut: self.cut.clone(),
             model: Arc::clone(&self.model),
             tool: call.name.clone(),
-            progress: None,
+            progress: self.progress(),
         }
     }
 
-    /// Calls the tools of a round side by side. One that panics fails alone.
-    async fn call_tools(&self, round: ToolRound) -> Step {
-        let calls =
-            round.calls().filter_map(|call| Some(run(Arc::clone(self.tools.get(&call.name)?), self.call(call))));
-        let calls: Vec<_> = calls.collect();
-        match self.cut.run_until_cancelled(join_all(calls)).await {
-            Some(results) => round.returned(results),
-            None => round.cut(Vec::new()),
-        }
+    /// Where tools tell how far they are. It keeps nobody waiting for the end: a tool may keep its call
+    /// beyond the turn.
+    fn progress(&self) -> Option<Arc<dyn Fn(ToolProgress) + Send + Sync>> {
+        let Delivery::Streamed(events) = &self.delivery else {
+            return None;
+        };
+        let events = events.downgrade();
+        Some(Arc::new(move |progress| {
+            if let Some(events) = events.upgrade() {
+                let _ = events.try_send(TurnEvent::Progress(progress));
+            }
+        }))
     }
 }
 
-/// How a stream of events came to its end.
-enum Ended {
-    Complete,
-    Failed(ModelError),
-    Cut,
-}
-
-async fn run(tool: Arc<dyn Tool>, call: ToolCall) -> ToolResult {
-    let (tool_use_id, name) = (call.id.clone(), call.tool.clone());
+async fn run(tool: Arc<dyn Tool>, call: ToolCall) -> CallOutcome {
+    let tool_use_id = call.id.clone();
+    let bound = tool.timeout();
     // A task of its own keeps a panic in, and ends with the turn when that is cut.
     let task = AbortOnDropHandle::new(tokio::spawn(async move { tool.call(call).await }));
-    let outcome = task.await;
-    match outcome {
-        Ok(Ok(output)) => ToolResult { tool_use_id, content: output.content, status: ToolResultStatus::Success },
-        Ok(Err(failure)) => ToolResult::error(tool_use_id, failure.to_string()),
-        Err(_panicked) => ToolResult::error(tool_use_id, format!("The tool {name} failed unexpectedly.")),
-    }
+    let result = match timeout(bound, task).await {
+        Ok(Ok(Ok(output))) => Ok(output),
+        Ok(Ok(Err(failure))) => Err(CallFailure::Tool(failure)),
+        Ok(Err(_panicked)) => Err(CallFailure::Panicked),
+        Err(_) => Err(CallFailure::TimedOut(bound)),
+    };
+    CallOutcome { tool_use_id, result }
 }
 
 /// Tells a streaming caller an answer that no model wrote, in the events a model would have sent.
-async fn recite(outcome: &TurnOutcome, events: &mpsc::Sender<ModelEvent>) {
-    let Ok(Answer { message, stop_reason }) = &outcome.result else {
+async fn recite(outcome: &TurnOutcome, events: &mpsc::Sender<TurnEvent>) {
+    let Ok(Answer { message, stop_reason, .. }) = &outcome.result else {
         return;
     };
     let texts = message.content.iter().filter_map(ContentBlock::as_text).enumerate();
@@ -168,7 +315,7 @@ async fn recite(outcome: &TurnOutcome, events: &mpsc::Sender<ModelEvent>) {
     said.push(ModelEvent::MessageStop { stop_reason: stop_reason.clone() });
     said.push(ModelEvent::Metadata { usage: outcome.usage, metrics: Metrics::default(), guardrail: None });
     for event in said {
-        if events.send(event).await.is_err() {
+        if events.send(TurnEvent::Model(event)).await.is_err() {
             return;
         }
     }

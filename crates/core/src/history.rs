@@ -33,7 +33,7 @@ pub struct CompleteTurn {
 }
 
 /// A turn that waits for a person: its last message asks for tools, and some of them have asked back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PausedTurn {
     /// What was said so far, from the user's words to the model's tool calls.
     pub messages: Vec<Message>,
@@ -83,6 +83,20 @@ pub fn complete(messages: impl IntoIterator<Item = Message>) -> Vec<CompleteTurn
     }
     repair.close_turn();
     repair.turns
+}
+
+/// The turn for a conversation that has no tools: its words without the calls and their results. A turn
+/// that called none is shared as it is.
+pub(crate) fn without_tools(turn: &Arc<CompleteTurn>) -> Arc<CompleteTurn> {
+    let is_about_tools = |block: &ContentBlock| matches!(block, ContentBlock::ToolUse(_) | ContentBlock::ToolResult(_));
+    if !turn.messages.iter().flat_map(|message| &message.content).any(is_about_tools) {
+        return Arc::clone(turn);
+    }
+    let words = turn.messages.iter().cloned().map(|mut message| {
+        message.content.retain(|block| !is_about_tools(block));
+        message
+    });
+    complete(words).into_iter().next().map_or_else(|| Arc::clone(turn), Arc::new)
 }
 
 /// The newest turns whose estimates together stay within `budget_tokens`: whole turns only, dropped

@@ -3,12 +3,15 @@
 //! An [`agent::Agent`] makes a [`turn::TurnRequest`] of a payload. The turn is decided by a machine
 //! without IO ([`turn`]) and performed by one loop ([`drive`]), which asks a [`model::Model`] and calls
 //! [`tool`]s. What was said is kept by a [`memory::SessionMemory`] in the form of
-//! [`history::CompleteTurn`]s. This crate knows nothing of HTTP servers; the AWS SDK is seen in
+//! [`history::CompleteTurn`]s; an answer may be given again by [`response_cache`]. Agents are put together
+//! with [`router`], which lets one of several answer, and [`delegate`], which makes one the tool of another.
+//! This crate knows nothing of HTTP servers; the AWS SDK is seen in
 //! [`model::bedrock`], in the AgentCore store of [`memory`] and in [`aws`] only.
 
 pub mod activity;
 pub mod agent;
 pub mod aws;
+pub mod delegate;
 pub mod drive;
 pub mod guard;
 pub mod history;
@@ -16,6 +19,8 @@ pub mod memory;
 pub mod message;
 pub mod model;
 pub mod payload;
+pub mod response_cache;
+pub mod router;
 pub mod settings;
 pub mod tool;
 pub mod turn;

@@ -19,6 +19,9 @@ const THROTTLED_WAIT: Duration = Duration::from_secs(5);
 /// How long to wait for something that is down.
 const UNAVAILABLE_WAIT: Duration = Duration::from_secs(2);
 
+/// How long to wait for somebody else's turn to end.
+const OVERLOADED_WAIT: Duration = Duration::from_secs(1);
+
 /// An error as the caller gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -43,6 +46,8 @@ pub(crate) enum Code {
     ModelTimeout,
     ModelRefused,
     MemoryUnavailable,
+    Overloaded,
+    NothingAsked,
     Cut,
     Internal,
 }
@@ -63,12 +68,14 @@ impl Code {
             Self::ModelTimeout => "model_timeout",
             Self::ModelRefused => "model_refused",
             Self::MemoryUnavailable => "memory_unavailable",
+            Self::Overloaded => "overloaded",
+            Self::NothingAsked => "nothing_asked",
             Self::Cut => "cut",
             Self::Internal => "internal_error",
         }
     }
 
-    /// The caller's fault is 4xx, what may pass is 429 or 503, the rest is ours: 500.
+    /// The caller's fault is 4xx, what may pass is 409, 429 or 503, the rest is ours: 500.
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::InvalidJson
@@ -77,7 +84,8 @@ impl Code {
             | Self::UnknownAction
             | Self::ContextTooLong => StatusCode::BAD_REQUEST,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ModelThrottled => StatusCode::TOO_MANY_REQUESTS,
+            Self::NothingAsked => StatusCode::CONFLICT,
+            Self::ModelThrottled | Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Self::ModelUnavailable | Self::ModelTimeout | Self::MemoryUnavailable | Self::Cut => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -130,6 +138,18 @@ impl From<&TurnError> for Failure {
     fn from(error: &TurnError) -> Self {
         match error {
             TurnError::Model(error) => error.into(),
+            TurnError::NotTheType { .. } => Self::passing(
+                Code::ModelUnavailable,
+                "The model's answer did not have the form it must have. Please try again.",
+                UNAVAILABLE_WAIT,
+            ),
+            TurnError::OutOfTime => {
+                Self::passing(Code::ModelTimeout, "The answer took too long. Please try again.", UNAVAILABLE_WAIT)
+            }
+            TurnError::NothingAsked => Self::new(
+                Code::NothingAsked,
+                "No question of this session waits for these replies. Send what the user says as a new message.",
+            ),
             TurnError::EmptyAnswer { .. } => {
                 Self::passing(Code::ModelUnavailable, "The model gave no answer. Please try again.", UNAVAILABLE_WAIT)
             }
@@ -175,6 +195,11 @@ impl From<&ModelError> for Failure {
 }
 
 impl Failure {
+    /// More is asked of this process than it can hold.
+    pub(crate) fn overloaded() -> Self {
+        Self::passing(Code::Overloaded, "The agent is serving as many as it can. Please try again.", OVERLOADED_WAIT)
+    }
+
     pub(crate) fn too_long() -> Self {
         Self::new(Code::ContextTooLong, "The message is too long for the model. Please send a shorter one.")
     }

@@ -4,27 +4,33 @@
 //! an [`Invocation`] back whose events and end it can wait for, or drop to cut the turn.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use agentcore_core::activity::{Activity, Busy};
 use agentcore_core::agent::{Agent, Context};
-use agentcore_core::drive::{Delivery, Stage, drive};
+use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools};
 use agentcore_core::guard::Safety;
+use agentcore_core::history::Keepsake;
 use agentcore_core::memory::identity::SessionKey;
 use agentcore_core::memory::sessions::{OpenSession, Sessions, Stored};
 use agentcore_core::message::{Message, StopReason, Usage};
-use agentcore_core::model::{Model, ModelEvent};
+use agentcore_core::model::Model;
+use agentcore_core::response_cache::{Question as CachedQuestion, ResponseCache};
 use agentcore_core::settings::{CONTEXT_TOKENS, ModelSettings};
-use agentcore_core::turn::{Answer, TurnError, TurnOutcome, TurnRequest};
+use agentcore_core::tool::Question;
+use agentcore_core::turn::{Answer, Step, TurnError, TurnOutcome, TurnRequest};
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::admission::{Admission, Admitted};
 use crate::failure::Failure;
 use crate::payload;
 
@@ -36,7 +42,11 @@ pub(crate) struct Invoker<A> {
     agent: Arc<A>,
     model: Arc<dyn Model>,
     overruling: Option<ModelSettings>,
+    /// What the operator says a turn may take.
+    turn_time: Option<Duration>,
     sessions: Sessions,
+    answers: Arc<ResponseCache>,
+    admission: Admission,
     activity: Activity,
     /// Where turns run: never on the thread that answers `/ping`.
     work: Handle,
@@ -49,12 +59,13 @@ pub(crate) struct Accepted {
     request: TurnRequest,
     context: Context,
     busy: Busy,
+    admitted: Admitted,
 }
 
 /// An invocation that is under way. Dropping it cuts the turn.
 pub(crate) struct Invocation {
-    /// The model's events, where they were asked for.
-    pub(crate) events: Option<mpsc::Receiver<ModelEvent>>,
+    /// What the model and its tools say meanwhile, where it was asked for.
+    pub(crate) events: Option<mpsc::Receiver<TurnEvent>>,
     end: JoinHandle<Result<Answered, Failure>>,
     _cut: DropGuard,
 }
@@ -67,6 +78,10 @@ pub(crate) struct Answered {
     pub(crate) stop_reason: StopReason,
     pub(crate) usage: Usage,
     pub(crate) safety: Safety,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) questions: Vec<Question>,
 }
 
 // === impl Invoker ===
@@ -77,7 +92,10 @@ impl<A> Clone for Invoker<A> {
             agent: Arc::clone(&self.agent),
             model: Arc::clone(&self.model),
             overruling: self.overruling.clone(),
+            turn_time: self.turn_time,
             sessions: self.sessions.clone(),
+            answers: Arc::clone(&self.answers),
+            admission: self.admission.clone(),
             activity: self.activity.clone(),
             work: self.work.clone(),
             turns: self.turns.clone(),
@@ -99,7 +117,10 @@ impl<A: Agent> Invoker<A> {
             agent: Arc::new(agent),
             model,
             overruling,
+            turn_time: None,
             sessions,
+            answers: Arc::default(),
+            admission: Admission::default(),
             activity,
             work: Handle::current(),
             turns: TaskTracker::new(),
@@ -113,6 +134,22 @@ impl<A: Agent> Invoker<A> {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The same, with turns that take so long at the most.
+    pub(crate) fn within(mut self, time: Option<Duration>) -> Self {
+        self.turn_time = time;
+        self
+    }
+
+    /// The same, with room for as much as `admission` lets in.
+    pub(crate) fn admitting(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
     }
 
     /// Every turn under way.
@@ -132,7 +169,7 @@ impl<A: Agent> Invoker<A> {
     }
 
     /// Reads a payload and asks the agent what to make of it. An agent that panics fails alone.
-    pub(crate) async fn accept(&self, body: Bytes, context: Context) -> Result<Accepted, Failure> {
+    pub(crate) async fn accept(&self, body: Bytes, context: Context, admitted: Admitted) -> Result<Accepted, Failure> {
         let busy = self.activity.begin("invocation");
         let agent = Arc::clone(&self.agent);
         let mut settled = context;
@@ -144,12 +181,13 @@ impl<A: Agent> Invoker<A> {
                 drop(body);
                 let mut request = agent.turn(payload, &settled)?;
                 if let Some(settings) = overruling {
+                    request.routes_mut().for_each(|route| settings.overrule(route.parameters_mut()));
                     settings.overrule(request.parameters_mut());
                 }
                 if request.is_beyond_any_context() {
                     return Err(Failure::too_long());
                 }
-                Ok(Accepted { request, context: settled, busy })
+                Ok(Accepted { request, context: settled, busy, admitted })
             }
             .in_current_span(),
         );
@@ -165,13 +203,12 @@ impl<A: Agent> Invoker<A> {
         } else {
             (Delivery::Whole, None)
         };
-        let stage = Stage {
-            model: Arc::clone(&self.model),
-            tools: accepted.request.toolbox().clone(),
-            delivery,
-            cut: cut.clone(),
-        };
-        let turn = turn(self.sessions.clone(), accepted, stage).in_current_span();
+        let time = self.turn_time.unwrap_or(accepted.request.time());
+        let stage =
+            Stage { model: Arc::clone(&self.model), delivery, deadline: Instant::now() + time, cut: cut.clone() };
+        let performance =
+            Performance { agent: A::NAME, sessions: self.sessions.clone(), answers: Arc::clone(&self.answers), stage };
+        let turn = performance.turn(accepted).in_current_span();
         let end = self.turns.spawn_on(turn, &self.work);
         Invocation { events, end, _cut: cut.drop_guard() }
     }
@@ -186,35 +223,78 @@ impl Invocation {
     }
 }
 
-/// The whole way of a turn: its session's history in, the model's answer out, the turn remembered.
-async fn turn(sessions: Sessions, accepted: Accepted, stage: Stage) -> Result<Answered, Failure> {
-    let began = Instant::now();
-    let Accepted { request, context, busy } = accepted;
-    let actor = context.user_id.as_deref().or(request.actor_id());
-    let key = SessionKey::new(actor, &context.session_id);
-    let session = match stage.cut.run_until_cancelled(sessions.open(key)).await {
-        Some(Ok(session)) => session,
-        Some(Err(error)) => {
-            tracing::error!(error_type = "MemoryError", error = %error, "the session could not be read");
-            return Err((&error).into());
-        }
-        None => return Err((&TurnError::Cut).into()),
-    };
-    let room = CONTEXT_TOKENS.saturating_sub(request.estimated_tokens());
-    let step = request.begin(session.history(room));
-    let outcome = drive(step, &stage).await;
-    report(&outcome, began);
-    let TurnOutcome { result, remember, usage, safety } = outcome;
-    if let Some(turn) = remember {
-        remember_turn(session, turn).await;
-    }
-    drop(busy);
-    let Answer { message, stop_reason } = result.map_err(|error| Failure::from(&error))?;
-    Ok(Answered { message, session_id: context.session_id, stop_reason, usage, safety })
+/// What a turn is led through by.
+struct Performance {
+    agent: &'static str,
+    sessions: Sessions,
+    answers: Arc<ResponseCache>,
+    stage: Stage,
 }
 
-async fn remember_turn(session: OpenSession, turn: agentcore_core::history::CompleteTurn) {
-    if session.remember(turn).await == Stored::Soon {
+// === impl Performance ===
+
+impl Performance {
+    /// The whole way of a turn: its session's history in, the model's answer out, the turn remembered.
+    async fn turn(self, accepted: Accepted) -> Result<Answered, Failure> {
+        let began = Instant::now();
+        let Accepted { mut request, context, busy, admitted } = accepted;
+        let actor = context.user_id.as_deref().or(request.actor_id());
+        let key = SessionKey::new(actor, &context.session_id);
+        // Others of the same session come first; the wait is a part of the turn's time.
+        let opening = timeout_at(self.stage.deadline, self.open(&key));
+        let session = match self.stage.cut.run_until_cancelled(opening).await {
+            Some(Ok(session)) => session?,
+            Some(Err(_)) => return Err((&TurnError::OutOfTime).into()),
+            None => return Err((&TurnError::Cut).into()),
+        };
+        gather_tools(&mut request).await;
+        let outcome = self.perform(request, &key, &session).await;
+        report(&outcome, began);
+        let TurnOutcome { result, keepsake, usage, safety, .. } = outcome;
+        if let Some(keepsake) = keepsake {
+            remember(session, keepsake).await;
+        }
+        drop((busy, admitted));
+        let Answer { message, stop_reason, output, questions } = result.map_err(|error| Failure::from(&error))?;
+        Ok(Answered { message, session_id: context.session_id, stop_reason, usage, safety, output, questions })
+    }
+
+    async fn open(&self, key: &SessionKey) -> Result<OpenSession, Failure> {
+        self.sessions.open(key.clone()).await.map_err(|error| {
+            tracing::error!(error_type = "MemoryError", error = %error, "the session could not be read");
+            (&error).into()
+        })
+    }
+
+    async fn perform(&self, request: TurnRequest, key: &SessionKey, session: &OpenSession) -> TurnOutcome {
+        let room = CONTEXT_TOKENS.saturating_sub(request.estimated_tokens());
+        let reusable = request.reusable();
+        let step = if request.replies().is_empty() {
+            request.begin(session.history(room))
+        } else {
+            let paused = session.paused().cloned().unwrap_or_default();
+            request.resume(session.history(room), paused)
+        };
+        let (Some(time), Step::CallModel(call)) = (reusable, &step) else {
+            return drive(step, &self.stage).await;
+        };
+        let question = CachedQuestion::new(self.agent, key, call.request());
+        match (self.answers.find(&question), step) {
+            (Some(answer), Step::CallModel(call)) => {
+                tracing::debug!("the same was asked before; its answer is given again");
+                drive(call.answered(answer), &self.stage).await
+            }
+            (_, step) => {
+                let outcome = drive(step, &self.stage).await;
+                self.answers.keep(question, &outcome, time);
+                outcome
+            }
+        }
+    }
+}
+
+async fn remember(session: OpenSession, keepsake: Keepsake) {
+    if session.remember(keepsake).await == Stored::Soon {
         tracing::warn!("the memory is slow; the answer leaves before its turn is stored");
     }
 }
@@ -232,6 +312,8 @@ fn report(outcome: &TurnOutcome, began: Instant) {
             stop_reason = answer.stop_reason.as_str(),
             input_tokens = usage.input_tokens,
             output_tokens = usage.output_tokens,
+            usd = usage.cost.usd(),
+            tool_calls = outcome.tools.calls,
             "turn answered"
         ),
         Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),
@@ -245,6 +327,9 @@ fn error_type(error: &TurnError) -> &'static str {
     match error {
         TurnError::Model(_) => "ModelError",
         TurnError::EmptyAnswer { .. } => "EmptyAnswer",
+        TurnError::NotTheType { .. } => "NotTheType",
+        TurnError::OutOfTime => "OutOfTime",
+        TurnError::NothingAsked => "NothingAsked",
         TurnError::Cut => "Cut",
     }
 }

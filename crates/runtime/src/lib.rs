@@ -26,10 +26,12 @@
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
 //! `POST /invocations`, JSON or server-sent events. Rooms: [`server`] starts and ends the process,
 //! `http` speaks the wire, `payload` reads what was sent, `invocation` leads it through the turn to its answer,
-//! `lambda` is the other wire, for a process that Lambda started, `failure` decides
+//! `lambda` is the other wire, for a process that Lambda started, `admission` bounds how much is taken on at
+//! once, `failure` decides
 //! what a caller may know of an error, `health` answers whether the session is busy, `logs` writes the
 //! log, and `local_test` tries one payload without a server.
 
+mod admission;
 mod failure;
 mod health;
 mod http;
@@ -47,9 +49,12 @@ pub use server::{ServeError, Server, asked_to_end, serve};
 pub mod prelude {
     pub use crate::{ServeError, serve};
     pub use agentcore_core::agent::{Agent, Context};
-    pub use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
+    pub use agentcore_core::delegate::Delegate;
+    pub use agentcore_core::guard::{Flag, Guard, Review, Severity, Verdict};
     pub use agentcore_core::payload::{Object, PayloadError, Prompt};
-    pub use agentcore_core::tool::{Tool, ToolFailure, ToolSpec};
+    pub use agentcore_core::router::Router;
+    pub use agentcore_core::tool::typed::{JsonSchema, tool};
+    pub use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
     pub use agentcore_core::turn::TurnRequest;
 }
 

@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 use serde::Serialize;
 
 use crate::guard::Flag;
-use crate::history::CompleteTurn;
+use crate::history::{CompleteTurn, estimate_message, estimate_tokens};
 use crate::message::{Message, Role, StopReason, Usage};
 use crate::tool::ToolSpec;
 
@@ -69,6 +69,15 @@ impl ModelRequest {
             tool_choice: ToolChoice::default(),
             size: ModelSize::default(),
         }
+    }
+
+    /// About how many tokens the model would read, on the high side.
+    pub fn estimated_tokens(&self) -> usize {
+        let told = |tool: &ToolSpec| estimate_tokens(tool.description.len() + tool.input_schema.to_string().len());
+        estimate_tokens(self.system.len())
+            + self.history.iter().map(|turn| turn.estimated_tokens()).sum::<usize>()
+            + self.messages.iter().map(estimate_message).sum::<usize>()
+            + self.tools.iter().map(told).sum::<usize>()
     }
 }
 

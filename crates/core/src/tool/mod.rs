@@ -12,10 +12,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::history::estimate_tokens;
 use crate::message::{ToolResultContent, Usage};
 use crate::model::Model;
 
@@ -34,6 +34,12 @@ pub trait Tool: Send + Sync + 'static {
     fn timeout(&self) -> Duration {
         DEFAULT_TOOL_TIMEOUT
     }
+}
+
+/// Tools that are known only when they are asked for, such as a server's.
+pub trait ToolSource: Send + Sync + 'static {
+    /// The tools as they are now. Must not wait longer than a moment for a source that is down.
+    fn tools(&self) -> BoxFuture<'_, Vec<Arc<dyn Tool>>>;
 }
 
 /// How the model is told about a tool.
@@ -63,8 +69,11 @@ pub struct ToolCall {
     /// The turn's model, for tools that ask it themselves.
     pub model: Arc<dyn Model>,
     pub(crate) tool: String,
-    pub(crate) progress: Option<mpsc::Sender<ToolProgress>>,
+    pub(crate) progress: Progress,
 }
+
+/// Where a call's progress is told, if anywhere.
+pub(crate) type Progress = Option<Arc<dyn Fn(ToolProgress) + Send + Sync>>;
 
 /// Word of a call that is under way, for the caller who waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -140,7 +149,7 @@ impl ToolCall {
     pub fn progress(&self, message: impl Into<String>) {
         if let Some(progress) = &self.progress {
             let word = ToolProgress { tool_use_id: self.id.clone(), name: self.tool.clone(), message: message.into() };
-            let _ = progress.try_send(word);
+            progress(word);
         }
     }
 
@@ -207,14 +216,41 @@ impl ToolFailure {
 
 impl Toolbox {
     /// Puts one more tool in.
+    ///
+    /// # Panics
+    /// When another has its name, or Bedrock would refuse the name.
     pub fn add(&mut self, tool: impl Tool) {
         self.add_shared(Arc::new(tool));
     }
 
     /// Puts one more tool in that others use as well.
+    ///
+    /// # Panics
+    /// As [`Self::add`].
     pub fn add_shared(&mut self, tool: Arc<dyn Tool>) {
-        self.specs.push(tool.spec());
+        if let Err(name) = self.try_add(tool) {
+            panic!("the tool name `{name}` is taken already, or is not of 1 to 64 of a-z, A-Z, 0-9, _ and -");
+        }
+    }
+
+    /// Puts one more tool in, unless its name is taken or Bedrock would refuse it: then the name comes
+    /// back.
+    pub(crate) fn try_add(&mut self, tool: Arc<dyn Tool>) -> Result<(), String> {
+        let spec = tool.spec();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let fits = (1..=64).contains(&spec.name.len()) && spec.name.chars().all(allowed);
+        if !fits || self.get(&spec.name).is_some() {
+            return Err(spec.name);
+        }
+        self.specs.push(spec);
         self.tools.push(tool);
+        Ok(())
+    }
+
+    /// About how many tokens it takes to tell a model of all of them, on the high side.
+    pub fn estimated_tokens(&self) -> usize {
+        let told = |spec: &ToolSpec| spec.description.len() + spec.name.len() + spec.input_schema.to_string().len();
+        self.specs.iter().map(|spec| estimate_tokens(told(spec))).sum()
     }
 
     /// How the model is told about all of them.

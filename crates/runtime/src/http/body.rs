@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, Request, header};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 
+use crate::admission::Admitted;
 use crate::failure::{Code, Failure};
 
 /// The largest payload of `InvokeAgentRuntime`, in bytes. Source: its service model.
@@ -14,11 +15,11 @@ const LARGEST: usize = 100_000_000;
 /// when the connection closes never sees why.
 const POLITENESS: usize = 100_000_000;
 
-/// Reads the whole body.
+/// Reads the whole body, as far as there is room for it.
 ///
 /// The buffer is made once, of the announced size: grown by doubling, a 100 MB body would need more
 /// than 200 MB for a moment.
-pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
+pub(super) async fn read(request: Request<Body>, admitted: &mut Admitted) -> Result<Bytes, Failure> {
     let announced = announced_length(request.headers());
     let waits_for_leave = request.headers().contains_key(header::EXPECT);
     if announced > LARGEST && waits_for_leave {
@@ -29,6 +30,7 @@ pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
         throw_away(&mut body).await;
         return Err(too_large());
     }
+    admitted.grow_to(announced)?;
     let mut bytes = BytesMut::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let Ok(data) = broken_off(frame)?.into_data() else {
@@ -38,6 +40,7 @@ pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
             throw_away(&mut body).await;
             return Err(too_large());
         }
+        admitted.grow_to(bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.freeze())

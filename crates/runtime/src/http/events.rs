@@ -1,9 +1,10 @@
 //! An answer as server-sent events, while it is written.
 //!
 //! Each frame is `data: <json>` and an empty line. The model's events come in Bedrock's own shape under
-//! `event`; the last frame has the whole message, sent only when the turn is stored. A failure, before
+//! `event`, what tools say of their progress under `progress`; the last frame has the whole message, sent only when the turn is stored. A failure, before
 //! the first event or in the middle, is a frame as well: the status has long been 200.
 
+use agentcore_core::drive::TurnEvent;
 use agentcore_core::model::{BlockDelta, ModelEvent};
 use axum::body::{Body, Bytes};
 use axum::http::header;
@@ -40,9 +41,12 @@ async fn next_frame(mut invocation: Invocation, request_id: &str) -> (Bytes, Wri
     while let Some(events) = &mut invocation.events
         && let Some(event) = events.recv().await
     {
-        if !is_about_a_tool(&event) {
-            return (frame(&json!({ "event": event })), Writing::Events(invocation));
-        }
+        let told = match event {
+            TurnEvent::Model(event) if is_about_a_tool(&event) => continue,
+            TurnEvent::Model(event) => frame(&json!({ "event": event })),
+            TurnEvent::Progress(progress) => frame(&json!({ "progress": progress })),
+        };
+        return (told, Writing::Events(invocation));
     }
     let last = match invocation.end().await {
         Ok(answered) => frame(&answered),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use agentcore_core::agent::Agent;
 use agentcore_core::guard::Safety;
 use agentcore_core::message::{Message, StopReason, Usage};
+use agentcore_core::tool::Question;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -20,7 +21,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -44,6 +45,10 @@ struct WholeAnswer<'a> {
     stop_reason: &'a StopReason,
     usage: Usage,
     safety: &'a Safety,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[Question]>::is_empty")]
+    questions: &'a [Question],
 }
 
 // === impl Http ===
@@ -114,7 +119,8 @@ async fn answer<A: Agent>(
 ) -> Result<Response, Failure> {
     // Held from the first byte on: a session that is being talked to is busy.
     let busy = http.invoker.activity().begin("reading a payload");
-    let body = body::read(request).await?;
+    let mut admitted = http.invoker.admission().admit()?;
+    let body = body::read(request, &mut admitted).await?;
     if http.debug
         && let Some(action) = actions::asked(&body)
     {
@@ -123,7 +129,7 @@ async fn answer<A: Agent>(
         return actions::answer(&action, http);
     }
     let request_id = context.request_id.clone();
-    let accepted = http.invoker.accept(body, context).await?;
+    let accepted = http.invoker.accept(body, context, admitted).await?;
     let invocation = http.invoker.begin(accepted, streamed);
     if streamed {
         return Ok(events::response(invocation, request_id));
@@ -144,6 +150,8 @@ fn whole(answered: &Answered) -> Response {
         stop_reason: &answered.stop_reason,
         usage: answered.usage,
         safety: &answered.safety,
+        output: answered.output.as_ref(),
+        questions: &answered.questions,
     };
     match serde_json::to_vec(&answer) {
         Ok(body) => json_bytes(StatusCode::OK, body),

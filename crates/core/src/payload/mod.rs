@@ -1,11 +1,18 @@
 //! What callers send, and how it is refused when it makes no sense.
 
+mod media;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use crate::message::ContentBlock;
+use crate::tool::Reply;
+use crate::turn::TurnRequest;
 
 /// Why a payload that could be read makes no sense. Callers see this sentence, so it names members and
 /// allowed values and never repeats what was sent.
@@ -21,19 +28,25 @@ pub enum PayloadError {
     #[error("`{member}` {problem}")]
     Invalid {
         /// Which, as a path from the payload's top.
-        member: &'static str,
+        member: Cow<'static, str>,
         /// What it must be, as the end of a sentence.
         problem: String,
     },
 }
 
-/// The payload of most agents: `prompt`, or `message` where `prompt` is absent.
+/// The payload of most agents: `prompt`, or `message` where `prompt` is absent; `content` for pictures and
+/// files; `replies` to what a tool asked.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Prompt {
     /// What the user wrote.
     pub prompt: Option<String>,
     /// The same, by another name.
     pub message: Option<String>,
+    /// The same with pictures and files, as Bedrock's content blocks; instead of the two or beside them.
+    pub content: Option<Vec<ContentBlock>>,
+    /// Answers to what tools asked in the turn before.
+    #[serde(default)]
+    pub replies: Vec<Reply>,
     /// Whose words they are, where no user id header says so.
     pub user_id: Option<String>,
 }
@@ -69,6 +82,41 @@ impl Prompt {
             return Err(PayloadError::Blank(member));
         }
         Ok(Some(text))
+    }
+
+    /// The turn this asks for, whatever it is made of: words, pictures and files, or replies to what a tool
+    /// asked. The rest of the request is the agent's to add.
+    ///
+    /// # Errors
+    /// When there is nothing in it, or something that Bedrock would refuse.
+    pub fn turn(self) -> Result<TurnRequest, PayloadError> {
+        self.turn_or_opening()?.ok_or(PayloadError::Missing("prompt"))
+    }
+
+    /// The same, or none when the app has opened the conversation and the agent speaks first.
+    ///
+    /// # Errors
+    /// When something in it is blank, or Bedrock would refuse it.
+    pub fn turn_or_opening(mut self) -> Result<Option<TurnRequest>, PayloadError> {
+        let (content, replies, actor) = (self.content.take(), std::mem::take(&mut self.replies), self.user_id.take());
+        let text = self.text_or_opening()?;
+        if let Some(content) = &content {
+            media::check(content, text.is_some())?;
+        }
+        let anything_said = text.is_some() || content.is_some();
+        let request = match (replies.is_empty(), anything_said) {
+            (true, false) => return Ok(None),
+            (false, false) => TurnRequest::replying(replies),
+            (false, true) => {
+                let problem = "answers a tool's question; send what else the user says in a turn of its own".to_owned();
+                return Err(PayloadError::Invalid { member: "replies".into(), problem });
+            }
+            (true, true) => {
+                let text = text.map(ContentBlock::Text);
+                TurnRequest::saying(text.into_iter().chain(content.unwrap_or_default()).collect())
+            }
+        };
+        Ok(Some(request.actor(actor)))
     }
 }
 

@@ -1,18 +1,48 @@
-//! What may veto a user's message before the model sees it.
+//! What may veto a user's message before the model sees it, and an answer before it leaves.
 //!
 //! A guard is pure and quick: it looks at text and decides, so the turn machine can ask it without
 //! waiting. What it flags travels with the answer, so that an app can act, and into the log without
-//! the text.
+//! the text. [`outgoing`] holds an answer back, a sentence at a time, for those that review it.
+
+pub mod outgoing;
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// Looks at a user's words before the model does.
+/// Looks at a user's words before the model does and, if it wants to, at the model's before the user does.
 pub trait Guard: Send + Sync + 'static {
     /// Decides about one message. Must be quick (below a millisecond) and must not block: it runs on
     /// the path of every turn.
     fn inspect(&self, text: &str) -> Verdict;
+
+    /// Whether it looks at answers as well. Those that nobody looks at are held back by nothing.
+    fn reviews(&self) -> bool {
+        false
+    }
+
+    /// Decides about one sentence of an answer; `said` is what has left before it. Must be as quick as
+    /// [`Guard::inspect`]: it stands between the model and a reader.
+    fn review(&self, said: &str, sentence: &str) -> Review {
+        let _ = (said, sentence);
+        Review::Pass
+    }
+}
+
+/// What a guard decides about a sentence of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Review {
+    /// It may leave.
+    Pass,
+    /// It may leave, and somebody should know.
+    Flag(Flag),
+    /// Neither it nor anything after it may leave.
+    ReplaceRest {
+        /// What is said instead; it follows what has left already.
+        text: String,
+        /// Why.
+        flag: Flag,
+    },
 }
 
 /// What a guard decides about a message.
@@ -74,6 +104,8 @@ pub enum SafetyAction {
     Annotated,
     /// The guard answered instead of the model.
     Answered,
+    /// A guard put its words in the place of the rest of the model's answer.
+    Replaced,
 }
 
 /// What the guards of a turn found, in sum; part of every answer.
@@ -94,5 +126,11 @@ impl Safety {
         self.severity = self.severity.max(flag.severity);
         self.action = self.action.max(action);
         self.flags.push(flag);
+    }
+
+    pub(crate) fn merge(&mut self, more: Self) {
+        self.severity = self.severity.max(more.severity);
+        self.action = self.action.max(more.action);
+        self.flags.extend(more.flags);
     }
 }

@@ -1,0 +1,159 @@
+//! An answer on its way out: held back a sentence at a time until the guards have looked at it.
+//!
+//! No more is held than a guard needs to decide. Where no guard reviews answers, nothing is held at all.
+
+use std::sync::Arc;
+
+use super::{Guard, Review, Safety, SafetyAction};
+use crate::message::{ContentBlock, StopReason};
+use crate::model::{BlockDelta, ModelAnswer, ModelEvent};
+
+/// The longest text held back for the end of its sentence, in bytes: some three lines. Beyond it a word's
+/// end will do.
+const LONGEST_SENTENCE: usize = 320;
+
+/// Passes an answer's text on as the guards allow.
+pub struct Outgoing {
+    guards: Vec<Arc<dyn Guard>>,
+    /// What has left.
+    said: String,
+    /// What waits for the end of its sentence, and the block it belongs to.
+    held: String,
+    block: usize,
+    safety: Safety,
+    replaced: bool,
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// An answer that those of `guards` look at which review answers.
+    pub fn new(guards: &[Arc<dyn Guard>]) -> Self {
+        let guards = guards.iter().filter(|guard| guard.reviews()).map(Arc::clone).collect();
+        Self { guards, said: String::new(), held: String::new(), block: 0, safety: Safety::default(), replaced: false }
+    }
+
+    /// Whether anybody looks.
+    pub fn is_watched(&self) -> bool {
+        !self.guards.is_empty()
+    }
+
+    /// Whether a guard has put its own words in the place of the rest: nothing more of the model's may
+    /// leave.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced
+    }
+
+    /// What the guards found.
+    pub fn safety(self) -> Safety {
+        self.safety
+    }
+
+    /// Takes an event and gives those that may leave now, in order.
+    pub fn take(&mut self, event: ModelEvent) -> Vec<ModelEvent> {
+        match event {
+            _ if self.replaced => Vec::new(),
+            ModelEvent::ContentBlockDelta { content_block_index, delta: BlockDelta::Text(text) } => {
+                self.block = content_block_index;
+                self.held.push_str(&text);
+                let mut passed = Vec::new();
+                while let Some(end) = sentence_end(&self.held)
+                    && !self.replaced
+                {
+                    let sentence: String = self.held.drain(..end).collect();
+                    passed.extend(self.pass(&sentence));
+                }
+                passed
+            }
+            ModelEvent::ContentBlockStop { .. } | ModelEvent::MessageStop { .. } => {
+                let rest = std::mem::take(&mut self.held);
+                let mut passed = if rest.is_empty() { Vec::new() } else { self.pass(&rest) };
+                if !self.replaced {
+                    passed.push(event);
+                }
+                passed
+            }
+            other => vec![other],
+        }
+    }
+
+    /// The same for an answer in one piece.
+    #[must_use]
+    pub fn whole(&mut self, mut answer: ModelAnswer) -> ModelAnswer {
+        let mut passed = Vec::with_capacity(answer.message.content.len());
+        for block in std::mem::take(&mut answer.message.content) {
+            match block {
+                _ if self.replaced => break,
+                ContentBlock::Text(text) => passed.push(ContentBlock::Text(self.text(&text))),
+                other => passed.push(other),
+            }
+        }
+        answer.message.content = passed;
+        if self.replaced {
+            answer.stop_reason = StopReason::GuardrailIntervened;
+        }
+        answer
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let mut told = String::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() && !self.replaced {
+            let (sentence, after) = rest.split_at(sentence_end(rest).unwrap_or(rest.len()));
+            told.push_str(&self.judged(sentence));
+            rest = after;
+        }
+        told
+    }
+
+    fn pass(&mut self, sentence: &str) -> Vec<ModelEvent> {
+        let told = self.judged(sentence);
+        let content_block_index = self.block;
+        let mut events = vec![ModelEvent::ContentBlockDelta { content_block_index, delta: BlockDelta::Text(told) }];
+        if self.replaced {
+            events.push(ModelEvent::ContentBlockStop { content_block_index });
+            events.push(ModelEvent::MessageStop { stop_reason: StopReason::GuardrailIntervened });
+        }
+        events
+    }
+
+    /// The sentence, or what a guard says in its place and in that of all that would follow.
+    fn judged(&mut self, sentence: &str) -> String {
+        for guard in &self.guards {
+            match guard.review(&self.said, sentence) {
+                Review::Pass => {}
+                Review::Flag(flag) => self.safety.raise(flag, SafetyAction::None),
+                Review::ReplaceRest { text, flag } => {
+                    self.safety.raise(flag, SafetyAction::Replaced);
+                    self.replaced = true;
+                    return text;
+                }
+            }
+        }
+        self.said.push_str(sentence);
+        sentence.to_owned()
+    }
+}
+
+/// Where the first sentence ends, its trailing space included: after a mark that ends one and is followed
+/// by white space, after a line's end, or after a word when it grows too long. None while it goes on.
+fn sentence_end(text: &str) -> Option<usize> {
+    let mut after_mark = false;
+    let mut last_space = None;
+    for (place, c) in text.char_indices() {
+        let end = place + c.len_utf8();
+        if c == '\n' || (after_mark && c.is_whitespace()) || matches!(c, '。' | '！' | '？') {
+            return Some(end);
+        }
+        if c.is_whitespace() {
+            last_space = Some(end);
+        }
+        if end > LONGEST_SENTENCE {
+            return Some(last_space.unwrap_or(end));
+        }
+        // A closing quote or bracket belongs to the sentence it closes.
+        after_mark =
+            matches!(c, '.' | '!' | '?' | '…') || (after_mark && matches!(c, '"' | '\'' | ')' | ']' | '”' | '’'));
+    }
+    None
+}

@@ -1,0 +1,656 @@
+//! The states of a turn and what leads from one to the next.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::output::{OUTPUT_ATTEMPTS, OutputContract};
+use super::route::{self, Route};
+use super::shrink::shrink;
+use super::{Answer, CallFailure, CallOutcome, Step, ToolCounts, TurnError, TurnOutcome, TurnRequest, WITHHELD};
+use crate::guard::outgoing::Outgoing;
+use crate::guard::{Guard, Safety, SafetyAction, Verdict};
+use crate::history::{
+    CompleteTurn, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each, sendable, without_tools,
+};
+use crate::message::{
+    ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
+};
+use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolChoice};
+use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};
+
+/// How often a turn is made shorter and asked again before it counts as too long.
+const SHRINKS: u32 = 8;
+
+/// Said for a tool that had nothing to say: Converse refuses a blank text.
+const NOTHING_TO_SHOW: &str = "(The tool gave nothing back.)";
+
+/// A turn that waits for the model.
+#[derive(Debug)]
+pub struct ModelCall(Turn);
+
+/// A turn that waits for tools.
+#[derive(Debug)]
+pub struct ToolRound {
+    turn: Turn,
+    calls: Vec<ToolUse>,
+    /// What is known of the round already: it is resumed after a question.
+    known: Vec<ToolResult>,
+    /// Questions of the round that nobody has answered yet.
+    waiting: Vec<Question>,
+    replies: Vec<Reply>,
+}
+
+/// What all states of a turn share.
+struct Turn {
+    request: ModelRequest,
+    /// About how many tokens the request has: kept, because to estimate anew at every round would make long
+    /// turns slow.
+    estimated_tokens: usize,
+    tools: Toolbox,
+    guards: Vec<Arc<dyn Guard>>,
+    output: Option<Returning>,
+    /// While the model chooses who answers.
+    choosing: Option<Box<Choosing>>,
+    rounds_left: u32,
+    shrinks_left: u32,
+    pinned: bool,
+    resumed: bool,
+    usage: Usage,
+    safety: Safety,
+    counts: ToolCounts,
+    redactions: Vec<(String, String)>,
+}
+
+/// An answer that must be a type, on its way.
+struct Returning {
+    contract: OutputContract,
+    attempts_left: u32,
+    /// Where the messages of the first failed attempt begin: none of them is remembered.
+    tried_from: Option<usize>,
+}
+
+struct Choosing {
+    routes: Vec<Route>,
+    content: Vec<ContentBlock>,
+    history: Vec<Arc<CompleteTurn>>,
+    instructions: String,
+}
+
+// === impl TurnRequest ===
+
+impl TurnRequest {
+    /// Begins the turn, with what was said before it. The guards are asked first.
+    pub fn begin(self, history: Vec<Arc<CompleteTurn>>) -> Step {
+        let content = self.content.clone();
+        let said: String = content.iter().filter_map(ContentBlock::as_text).collect();
+        let routes = self.routes.clone();
+        let mut turn = Turn::new(self, history, vec![Message { role: Role::User, content: content.clone() }]);
+        if let Some(answer) = turn.ask_guards(0, &said) {
+            return turn.answered_by_guard(answer);
+        }
+        if !routes.is_empty() {
+            turn.choose(routes, content);
+        }
+        Step::CallModel(ModelCall(turn))
+    }
+
+    /// Goes on with a turn that waits for a person, by what the person answered.
+    pub fn resume(self, history: Vec<Arc<CompleteTurn>>, paused: PausedTurn) -> Step {
+        if let Some(route) = self.routes.iter().find(|route| route.request.has_tools_of(&paused)) {
+            let mut request = route.request.clone();
+            request.guards.splice(0..0, self.guards);
+            return request.resume(history, paused);
+        }
+        let replies = self.replies.clone();
+        let PausedTurn { messages, results, questions } = paused;
+        let mut turn = Turn::new(self, history, messages);
+        turn.resumed = true;
+        let is_asked = |reply: &Reply| questions.iter().any(|question| question.id == reply.id);
+        if replies.is_empty() || !replies.iter().all(is_asked) {
+            return turn.done(Err(TurnError::NothingAsked), None);
+        }
+        let said: Vec<&str> = replies.iter().filter_map(|reply| reply.reply.as_str()).collect();
+        if let Some(answer) = turn.ask_guards(0, &said.join("\n")) {
+            return turn.answered_by_guard(answer);
+        }
+        let calls = turn.request.messages.last().map(|last| last.tool_uses().cloned().collect());
+        let answered = |question: &Question| replies.iter().any(|reply| reply.id == question.id);
+        let waiting = questions.into_iter().filter(|question| !answered(question)).collect();
+        Step::CallTools(ToolRound { turn, calls: calls.unwrap_or_default(), known: results, waiting, replies })
+    }
+}
+
+impl TurnRequest {
+    /// Whether these are the tools that ask in `paused`.
+    fn has_tools_of(&self, paused: &PausedTurn) -> bool {
+        paused.questions.iter().all(|question| self.tools.get(&question.tool).is_some())
+    }
+}
+
+// === impl ModelCall ===
+
+impl ModelCall {
+    /// What to ask.
+    pub fn request(&self) -> &ModelRequest {
+        &self.0.request
+    }
+
+    /// About how many tokens the model would read, on the high side.
+    pub fn estimated_tokens(&self) -> usize {
+        self.0.estimated_tokens
+    }
+
+    /// Whether the caller hears this answer as it is written. Who is to answer is settled in silence.
+    pub fn is_heard(&self) -> bool {
+        self.0.choosing.is_none()
+    }
+
+    /// What looks at the answer before it leaves.
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing::new(if self.is_heard() { &self.0.guards } else { &[] })
+    }
+
+    /// Takes down what the guards found in the answer that is about to be told.
+    #[must_use]
+    pub fn reviewed(mut self, safety: Safety) -> Self {
+        self.0.safety.merge(safety);
+        self
+    }
+
+    /// The model answered and said why it stopped. All of Converse's reasons are decided here.
+    pub fn answered(self, answer: ModelAnswer) -> Step {
+        let Self(mut turn) = self;
+        turn.usage += answer.usage;
+        if turn.choosing.is_some() {
+            return turn.go_to(|routes| route::chosen(routes, &answer));
+        }
+        let ModelAnswer { message, stop_reason, guardrail, .. } = answer;
+        turn.note(guardrail);
+        match stop_reason {
+            StopReason::GuardrailIntervened => turn.finish_withheld(message),
+            StopReason::ContentFiltered => turn.finish(message, StopReason::ContentFiltered),
+            reason if turn.output.is_some() => turn.check_output(message, &reason),
+            StopReason::ToolUse if message.tool_uses().next().is_some() => turn.ask_for_tools(message),
+            // The model says it wants tools and names none: what it said is its answer.
+            StopReason::ToolUse => turn.finish(message, StopReason::EndTurn),
+            // Whatever was cut off, a tool call in it has no end: only the text counts.
+            other => turn.finish(message, other),
+        }
+    }
+
+    /// A guard has put its own words in the place of the answer's rest; `answer` is what was told.
+    pub fn replaced(self, answer: ModelAnswer) -> Step {
+        let Self(mut turn) = self;
+        turn.usage += answer.usage;
+        turn.note(answer.guardrail);
+        turn.finish(answer.message, StopReason::GuardrailIntervened)
+    }
+
+    /// The model failed; `so_far` is what it had written, if anything. A conversation that is too long
+    /// is made shorter.
+    pub fn failed(self, error: ModelError, so_far: Option<Message>) -> Step {
+        let Self(mut turn) = self;
+        if turn.choosing.is_some() {
+            return turn.go_to(|_| 0);
+        }
+        let nothing_said = so_far.as_ref().is_none_or(|message| message.content.is_empty());
+        if matches!(error, ModelError::ContextTooLong { .. }) && nothing_said && turn.shrink() {
+            return Step::CallModel(Self(turn));
+        }
+        turn.end_without_answer(TurnError::Model(error), so_far)
+    }
+
+    /// The time is over; `so_far` is what had been written, and the answer if it is anything.
+    pub fn out_of_time(self, so_far: Option<Message>) -> Step {
+        let said = so_far.map(text_only).filter(|message| !message.content.is_empty());
+        match said {
+            Some(message) if self.is_heard() && self.0.output.is_none() => {
+                self.0.finish(message, StopReason::DeadlineExceeded)
+            }
+            _ => self.0.end_without_answer(TurnError::OutOfTime, None),
+        }
+    }
+
+    /// The caller went away or the process ends; `so_far` is what had been written, if anything.
+    pub fn cut(self, so_far: Option<Message>) -> Step {
+        let so_far = so_far.filter(|_| self.is_heard());
+        self.0.end_without_answer(TurnError::Cut, so_far)
+    }
+}
+
+// === impl ToolRound ===
+
+impl ToolRound {
+    /// The calls to make, each with its tool and what a person answered to it. They may run at the same
+    /// time. Calls of tools that do not exist are not among them: the machine answers those itself.
+    pub fn calls(&self) -> impl Iterator<Item = (&ToolUse, &Arc<dyn Tool>, Option<&Value>)> {
+        self.calls.iter().filter(|call| !self.is_settled(&call.tool_use_id)).filter_map(|call| {
+            let reply = self.replies.iter().find(|reply| reply.id == call.tool_use_id);
+            Some((call, self.turn.tools.get(&call.name)?, reply.map(|reply| &reply.reply)))
+        })
+    }
+
+    /// The tools answered, in any order. The model reads one result a call, in the order it asked; where a
+    /// tool asks a person, the turn ends with the question.
+    pub fn returned(mut self, outcomes: Vec<CallOutcome>) -> Step {
+        self.take_in(outcomes);
+        let Self { mut turn, calls, known, waiting, .. } = self;
+        if !waiting.is_empty() {
+            return turn.pause(&calls, known, waiting);
+        }
+        turn.counts.unknown += count(calls.iter().filter(|call| turn.tools.get(&call.name).is_none()));
+        let content = one_result_each(&calls, known, |call| turn.why_no_result(call));
+        turn.push(Message { role: Role::User, content });
+        Step::CallModel(ModelCall(turn))
+    }
+
+    /// The time is over. Results that have come are not lost to the session.
+    pub fn out_of_time(self, outcomes: Vec<CallOutcome>) -> Step {
+        self.end(TurnError::OutOfTime, outcomes)
+    }
+
+    /// The caller went away or the process ends. Results that have come are not lost to the session.
+    pub fn cut(self, outcomes: Vec<CallOutcome>) -> Step {
+        self.end(TurnError::Cut, outcomes)
+    }
+
+    fn end(mut self, error: TurnError, outcomes: Vec<CallOutcome>) -> Step {
+        self.take_in(outcomes);
+        let Self { mut turn, known, .. } = self;
+        let content = known.into_iter().map(ContentBlock::ToolResult).collect();
+        turn.push(Message { role: Role::User, content });
+        turn.end_without_answer(error, None)
+    }
+
+    fn is_settled(&self, id: &str) -> bool {
+        self.known.iter().any(|result| result.tool_use_id == id)
+            || self.waiting.iter().any(|question| question.id == id)
+    }
+
+    fn take_in(&mut self, outcomes: Vec<CallOutcome>) {
+        for CallOutcome { tool_use_id, result } in outcomes {
+            if self.is_settled(&tool_use_id) || !self.calls.iter().any(|call| call.tool_use_id == tool_use_id) {
+                continue;
+            }
+            match result {
+                Ok(output) => self.known.push(self.turn.worked(tool_use_id, output)),
+                Err(CallFailure::Tool(ToolFailure::Ask(question))) => {
+                    self.waiting.push(Question { id: tool_use_id, ..question });
+                }
+                Err(failure) => self.known.push(self.turn.did_not_work(tool_use_id, &failure)),
+            }
+        }
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    fn new(request: TurnRequest, history: Vec<Arc<CompleteTurn>>, messages: Vec<Message>) -> Self {
+        let mut specs = request.tools.specs().to_vec();
+        let mut tool_choice = ToolChoice::Auto;
+        if let Some(contract) = &request.output {
+            tool_choice = if specs.is_empty() { ToolChoice::Tool(contract.spec.name.clone()) } else { ToolChoice::Any };
+            specs.push(contract.spec.clone());
+        }
+        specs.extend(gone_tools(&specs, &messages));
+        // Converse refuses tool calls in a conversation that has no tools.
+        let history = if specs.is_empty() { history.iter().map(without_tools).collect() } else { history };
+        let asked = ModelRequest {
+            system: request.system,
+            history,
+            messages,
+            parameters: request.parameters,
+            tools: specs.into(),
+            tool_choice,
+            size: request.size,
+        };
+        Self {
+            estimated_tokens: asked.estimated_tokens(),
+            request: asked,
+            tools: request.tools,
+            guards: request.guards,
+            output: request.output.map(|contract| Returning {
+                contract,
+                attempts_left: OUTPUT_ATTEMPTS,
+                tried_from: None,
+            }),
+            choosing: None,
+            rounds_left: request.tool_rounds,
+            shrinks_left: SHRINKS,
+            pinned: request.pinned,
+            resumed: false,
+            usage: Usage::default(),
+            safety: Safety::default(),
+            counts: ToolCounts::default(),
+            redactions: Vec::new(),
+        }
+    }
+
+    /// Asks the guards from the one at `first` on about the user's words; the first that answers ends the
+    /// asking.
+    fn ask_guards(&mut self, first: usize, said: &str) -> Option<String> {
+        for guard in &self.guards[first..] {
+            match guard.inspect(said) {
+                Verdict::Allow => {}
+                Verdict::Annotate { instruction, flag } => {
+                    self.safety.raise(flag, SafetyAction::Annotated);
+                    self.request.system.push_str("\n\n");
+                    self.request.system.push_str(&instruction);
+                }
+                Verdict::Answer { text, flag } => {
+                    self.safety.raise(flag, SafetyAction::Answered);
+                    return Some(text);
+                }
+            }
+        }
+        None
+    }
+
+    fn answered_by_guard(self, text: String) -> Step {
+        self.finish(Message::assistant(text), StopReason::EndTurn)
+    }
+
+    /// Takes down what Bedrock's own guardrail found.
+    fn note(&mut self, guardrail: Option<GuardrailTrace>) {
+        let Some(GuardrailTrace { flags, redactions }) = guardrail else {
+            return;
+        };
+        for flag in flags {
+            self.safety.raise(flag, SafetyAction::None);
+        }
+        self.redactions.extend(redactions);
+    }
+
+    fn shrink(&mut self) -> bool {
+        self.shrinks_left = self.shrinks_left.saturating_sub(1);
+        let shrunk = self.shrinks_left > 0 && shrink(&mut self.request);
+        self.estimated_tokens = self.request.estimated_tokens();
+        shrunk
+    }
+
+    fn push(&mut self, message: Message) {
+        self.estimated_tokens += estimate_message(&message);
+        self.request.messages.push(message);
+    }
+}
+
+/// Choosing who answers.
+impl Turn {
+    fn choose(&mut self, routes: Vec<Route>, content: Vec<ContentBlock>) {
+        let history = std::mem::take(&mut self.request.history);
+        let question = route::question(&routes, &content, &history);
+        let instructions = std::mem::replace(&mut self.request, question).system;
+        self.choosing = Some(Box::new(Choosing { routes, content, history, instructions }));
+    }
+
+    /// Goes on as the agent whose route is `chosen`, by its own prompt, tools and guards beside those of
+    /// the request that chose.
+    fn go_to(mut self, chosen: impl Fn(&[Route]) -> usize) -> Step {
+        let Some(choosing) = self.choosing.take() else {
+            return Step::CallModel(ModelCall(self));
+        };
+        let Choosing { mut routes, content, history, instructions } = *choosing;
+        let mut request = routes.swap_remove(chosen(&routes)).request;
+        let said: String = content.iter().filter_map(ContentBlock::as_text).collect();
+        let guards_asked = self.guards.len();
+        request.guards.splice(0..0, self.guards);
+        if !instructions.is_empty() {
+            request.system = format!("{}\n\n{instructions}", request.system);
+        }
+        request.pinned |= self.pinned;
+        let mut turn = Self::new(request, history, vec![Message { role: Role::User, content }]);
+        (turn.usage, turn.safety) = (self.usage, self.safety);
+        match turn.ask_guards(guards_asked, &said) {
+            Some(answer) => turn.answered_by_guard(answer),
+            None => Step::CallModel(ModelCall(turn)),
+        }
+    }
+}
+
+/// Tools.
+impl Turn {
+    fn ask_for_tools(mut self, message: Message) -> Step {
+        let message = sendable(message);
+        let Some(rounds_left) = self.rounds_left.checked_sub(1) else {
+            return self.finish(message, StopReason::ToolRoundsExceeded);
+        };
+        self.rounds_left = rounds_left;
+        let calls: Vec<ToolUse> = message.tool_uses().cloned().collect();
+        self.counts.calls += count(calls.iter());
+        self.push(with_object_inputs(message));
+        Step::CallTools(ToolRound { turn: self, calls, known: Vec::new(), waiting: Vec::new(), replies: Vec::new() })
+    }
+
+    fn worked(&mut self, tool_use_id: String, output: ToolOutput) -> ToolResult {
+        self.usage += output.usage;
+        let said = output.content.into_iter().filter(|part| !is_blank(part)).map(acceptable);
+        let mut content: Vec<ToolResultContent> = said.collect();
+        if content.is_empty() {
+            content.push(ToolResultContent::Text(NOTHING_TO_SHOW.to_owned()));
+        }
+        ToolResult { tool_use_id, content, status: ToolResultStatus::Success }
+    }
+
+    fn did_not_work(&mut self, tool_use_id: String, failure: &CallFailure) -> ToolResult {
+        let counts = &mut self.counts;
+        let (counter, reason) = match failure {
+            CallFailure::Tool(failure @ ToolFailure::InvalidInput(_)) => (&mut counts.invalid, failure.to_string()),
+            CallFailure::Tool(failure) => (&mut counts.failed, failure.to_string()),
+            CallFailure::TimedOut(bound) => {
+                (&mut counts.timed_out, format!("The tool gave no result within {} s.", bound.as_secs_f32()))
+            }
+            CallFailure::Panicked => (&mut counts.panicked, "The tool failed unexpectedly.".to_owned()),
+        };
+        *counter += 1;
+        let reason = if reason.trim().is_empty() { "The tool failed and does not say why.".to_owned() } else { reason };
+        ToolResult::error(tool_use_id, reason)
+    }
+
+    fn why_no_result(&self, call: &ToolUse) -> String {
+        if self.tools.get(&call.name).is_some() {
+            return format!("The tool {} gave no result.", call.name);
+        }
+        let names: Vec<&str> = self.tools.specs().iter().map(|tool| tool.name.as_str()).collect();
+        format!("There is no tool {}. The tools are: {}.", call.name, names.join(", "))
+    }
+
+    /// Ends with questions to a person, in the order of the calls. All else of the turn waits with them.
+    fn pause(mut self, calls: &[ToolUse], results: Vec<ToolResult>, mut questions: Vec<Question>) -> Step {
+        let place = |question: &Question| calls.iter().position(|call| call.tool_use_id == question.id);
+        questions.sort_by_key(place);
+        let messages = self.without_redacted_words();
+        let said = messages.last().cloned().map(text_only);
+        let answer = Answer {
+            message: said.unwrap_or(Message { role: Role::Assistant, content: Vec::new() }),
+            stop_reason: StopReason::Interrupted,
+            output: None,
+            questions: questions.clone(),
+        };
+        self.done(Ok(answer), Some(TurnKept::Paused(PausedTurn { messages, results, questions })))
+    }
+}
+
+/// An answer that must be a type.
+impl Turn {
+    fn check_output(mut self, message: Message, stop_reason: &StopReason) -> Step {
+        let Some(returning) = &mut self.output else {
+            return self.finish(message, stop_reason.clone());
+        };
+        let name = &returning.contract.spec.name;
+        let given = message.tool_uses().find(|call| call.name == *name).filter(|_| *stop_reason == StopReason::ToolUse);
+        let reason = match given {
+            Some(call) => match returning.contract.check(&call.input) {
+                Ok(()) => {
+                    let output = call.input.clone();
+                    return self.finish_with_output(output);
+                }
+                Err(reason) => reason,
+            },
+            None if *stop_reason == StopReason::ToolUse && message.tool_uses().next().is_some() => {
+                return self.ask_for_tools(message);
+            }
+            None if *stop_reason == StopReason::MaxTokens => {
+                format!("The answer was cut at its longest. Call the tool {name} with a shorter one.")
+            }
+            None => format!("Call the tool {name} to give the answer."),
+        };
+        returning.attempts_left -= 1;
+        returning.tried_from.get_or_insert(self.request.messages.len());
+        if returning.attempts_left == 0 {
+            self.forget_attempts();
+            return self.end_without_answer(TurnError::NotTheType { reason }, None);
+        }
+        self.ask_again(message, &reason)
+    }
+
+    fn ask_again(mut self, message: Message, reason: &str) -> Step {
+        let message = with_object_inputs(sendable(message));
+        let calls: Vec<ToolUse> = message.tool_uses().cloned().collect();
+        // An attempt without a word leaves nothing to answer: the same question stands.
+        if !message.content.is_empty() {
+            self.push(message);
+            let content = match calls[..] {
+                [] => vec![ContentBlock::Text(reason.to_owned())],
+                _ => one_result_each(&calls, Vec::new(), |_| reason.to_owned()),
+            };
+            self.push(Message { role: Role::User, content });
+        }
+        Step::CallModel(ModelCall(self))
+    }
+
+    fn finish_with_output(mut self, output: Value) -> Step {
+        self.forget_attempts();
+        let message = Message::assistant(output.to_string());
+        self.push(message.clone());
+        let kept = remembered(self.without_redacted_words());
+        let answer = Answer { message, stop_reason: StopReason::EndTurn, output: Some(output), questions: Vec::new() };
+        self.done(Ok(answer), kept.map(TurnKept::Whole))
+    }
+
+    fn forget_attempts(&mut self) {
+        if let Some(place) = self.output.as_ref().and_then(|returning| returning.tried_from) {
+            self.request.messages.truncate(place);
+        }
+    }
+}
+
+/// The end.
+impl Turn {
+    fn finish(mut self, message: Message, stop_reason: StopReason) -> Step {
+        let message = text_only(message);
+        // A filter that takes all words away has answered; anything else owes the caller a word.
+        let may_be_empty = stop_reason == StopReason::ContentFiltered;
+        if message.content.is_empty() && !may_be_empty {
+            return self.end_without_answer(TurnError::EmptyAnswer { stop_reason }, None);
+        }
+        self.push(message.clone());
+        let kept = remembered(self.without_redacted_words());
+        let answer = Answer { message, stop_reason, output: None, questions: Vec::new() };
+        self.done(Ok(answer), kept.map(TurnKept::Whole))
+    }
+
+    /// A guardrail looks at the whole conversation each time, so what it stopped must not stay there.
+    fn finish_withheld(mut self, message: Message) -> Step {
+        self.request.messages.truncate(1);
+        self.request.messages[0] = Message::user(WITHHELD);
+        self.safety.action = self.safety.action.max(SafetyAction::Answered);
+        self.finish(message, StopReason::GuardrailIntervened)
+    }
+
+    fn end_without_answer(mut self, error: TurnError, so_far: Option<Message>) -> Step {
+        if self.choosing.is_some() {
+            return self.done(Err(error), None);
+        }
+        self.request.messages.extend(so_far.map(text_only));
+        let messages = self.without_redacted_words();
+        let anything_said =
+            messages.iter().any(|message| message.role == Role::Assistant && !message.content.is_empty());
+        let kept = if anything_said { remembered(messages) } else { None };
+        self.done(Err(error), kept.map(TurnKept::Whole))
+    }
+
+    /// The turn's messages without words that a guardrail wants stored nowhere.
+    fn without_redacted_words(&mut self) -> Vec<Message> {
+        let mut messages = std::mem::take(&mut self.request.messages);
+        let said = messages.iter_mut().filter(|message| message.role == Role::User);
+        for block in said.flat_map(|message| &mut message.content) {
+            if let ContentBlock::Text(text) = block {
+                for (words, instead) in self.redactions.iter().filter(|(words, _)| !words.is_empty()) {
+                    *text = text.replace(words, instead);
+                }
+            }
+        }
+        messages
+    }
+
+    fn done(self, result: Result<Answer, TurnError>, kept: Option<TurnKept>) -> Step {
+        let (pinned, resumed) = (self.pinned, self.resumed);
+        Step::Done(TurnOutcome {
+            result,
+            keepsake: kept.map(|turn| Keepsake { turn, pinned, resumed }),
+            usage: self.usage,
+            safety: self.safety,
+            tools: self.counts,
+        })
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Turn").field("messages", &self.request.messages.len()).finish_non_exhaustive()
+    }
+}
+
+/// Tools that a resumed turn has called and the agent no longer has: Converse refuses calls in a conversation
+/// without tools, and the model is told that they are gone.
+fn gone_tools(specs: &[ToolSpec], messages: &[Message]) -> Vec<ToolSpec> {
+    let called = messages.iter().flat_map(Message::tool_uses);
+    let mut gone: Vec<ToolSpec> = Vec::new();
+    for call in called {
+        if !specs.iter().chain(&gone).any(|spec| spec.name == call.name) {
+            let description = "No longer there; do not call it.".to_owned();
+            gone.push(ToolSpec { name: call.name.clone(), description, input_schema: json!({ "type": "object" }) });
+        }
+    }
+    gone
+}
+
+/// One turn's messages as the session keeps them: repair makes one complete turn of them.
+fn remembered(messages: Vec<Message>) -> Option<CompleteTurn> {
+    complete(messages).into_iter().next()
+}
+
+fn text_only(mut message: Message) -> Message {
+    message.content.retain(|block| matches!(block, ContentBlock::Text(_)) && !block.is_blank());
+    message
+}
+
+/// Converse takes objects only as the arguments of a call that is told again.
+fn with_object_inputs(mut message: Message) -> Message {
+    for block in &mut message.content {
+        if let ContentBlock::ToolUse(call) = block
+            && !call.input.is_object()
+        {
+            call.input = json!({ "value": call.input.take() });
+        }
+    }
+    message
+}
+
+fn is_blank(part: &ToolResultContent) -> bool {
+    matches!(part, ToolResultContent::Text(text) if text.trim().is_empty())
+}
+
+/// Converse takes objects only as a result's JSON.
+fn acceptable(part: ToolResultContent) -> ToolResultContent {
+    match part {
+        ToolResultContent::Json(value) if !value.is_object() => ToolResultContent::Json(json!({ "result": value })),
+        other => other,
+    }
+}
+
+fn count(items: impl Iterator) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
