@@ -171,8 +171,8 @@ impl ModelCall {
             StopReason::GuardrailIntervened => turn.finish_withheld(message),
             StopReason::ContentFiltered => turn.finish(message, StopReason::ContentFiltered),
             reason if turn.output.is_some() => turn.check_output(message, &reason),
-            StopReason::ToolUse if message.tool_uses().next().is_some() => turn.ask_for_tools(message),
-            // The model says it wants tools and names none: what it said is its answer.
+            StopReason::ToolUse if turn.can_call_tools(&message) => turn.ask_for_tools(message),
+            // The model says it wants tools and names none, or has none: what it said is its answer.
             StopReason::ToolUse => turn.finish(message, StopReason::EndTurn),
             // Whatever was cut off, a tool call in it has no end: only the text counts.
             other => turn.finish(message, other),
@@ -411,12 +411,18 @@ impl Turn {
 
 /// Tools.
 impl Turn {
+    /// Converse refuses calls in a conversation without tools, so those are never kept.
+    fn can_call_tools(&self, message: &Message) -> bool {
+        !self.request.tools.is_empty() && message.tool_uses().next().is_some()
+    }
+
     fn ask_for_tools(mut self, message: Message) -> Step {
         let message = sendable(message);
         let Some(rounds_left) = self.rounds_left.checked_sub(1) else {
             return self.finish(message, StopReason::ToolRoundsExceeded);
         };
         self.rounds_left = rounds_left;
+        self.forget_attempts();
         let calls: Vec<ToolUse> = message.tool_uses().cloned().collect();
         self.counts.calls += count(calls.iter());
         self.push(with_object_inputs(message));
@@ -499,7 +505,6 @@ impl Turn {
         returning.attempts_left -= 1;
         returning.tried_from.get_or_insert(self.request.messages.len());
         if returning.attempts_left == 0 {
-            self.forget_attempts();
             return self.end_without_answer(TurnError::NotTheType { reason }, None);
         }
         self.ask_again(message, &reason)
@@ -529,9 +534,11 @@ impl Turn {
         self.done(Ok(answer), kept.map(TurnKept::Whole))
     }
 
+    /// What did not fit is nothing to build on: neither the session nor a later question has it.
     fn forget_attempts(&mut self) {
-        if let Some(place) = self.output.as_ref().and_then(|returning| returning.tried_from) {
+        if let Some(place) = self.output.as_mut().and_then(|returning| returning.tried_from.take()) {
             self.request.messages.truncate(place);
+            self.estimated_tokens = self.request.estimated_tokens();
         }
     }
 }
@@ -545,6 +552,7 @@ impl Turn {
         if message.content.is_empty() && !may_be_empty {
             return self.end_without_answer(TurnError::EmptyAnswer { stop_reason }, None);
         }
+        self.forget_attempts();
         self.push(message.clone());
         let kept = remembered(self.without_redacted_words());
         let answer = Answer { message, stop_reason, output: None, questions: Vec::new() };
@@ -563,6 +571,7 @@ impl Turn {
         if self.choosing.is_some() {
             return self.done(Err(error), None);
         }
+        self.forget_attempts();
         self.request.messages.extend(so_far.map(text_only));
         let messages = self.without_redacted_words();
         let anything_said =

@@ -2,8 +2,32 @@
 
 use std::collections::HashSet;
 
-use agentcore_core::message::{ContentBlock, Message, Role};
+use agentcore_core::message::{ContentBlock, Message, Role, ToolResultContent, ToolResultStatus};
+use agentcore_core::model::{ModelRequest, ToolChoice};
 use proptest::prelude::*;
+
+/// Says why Converse would refuse this request: the rules of its conversation, and those of its tools.
+pub(crate) fn refusal_of(request: &ModelRequest) -> Option<String> {
+    let earlier = request.history.iter().flat_map(|turn| turn.messages());
+    let messages: Vec<&Message> = earlier.chain(&request.messages).collect();
+    if messages.last().map(|message| message.role) != Some(Role::User) {
+        return Some("the last message is not the user's".into());
+    }
+    let is_about_tools = |block: &ContentBlock| matches!(block, ContentBlock::ToolUse(_) | ContentBlock::ToolResult(_));
+    if request.tools.is_empty() && messages.iter().flat_map(|message| &message.content).any(is_about_tools) {
+        return Some("toolConfig must be defined when using toolUse and toolResult content blocks".into());
+    }
+    let names: HashSet<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+    if names.len() != request.tools.len() {
+        return Some("two tools have one name".into());
+    }
+    match &request.tool_choice {
+        ToolChoice::Tool(name) if !names.contains(name.as_str()) => return Some(format!("there is no tool {name}")),
+        ToolChoice::Any if names.is_empty() => return Some("there is no tool to choose".into()),
+        _ => {}
+    }
+    refusal(&messages)
+}
 
 /// Says why Converse would refuse these messages as the beginning of a conversation.
 pub(crate) fn refusal(messages: &[&Message]) -> Option<String> {
@@ -19,6 +43,9 @@ pub(crate) fn refusal(messages: &[&Message]) -> Option<String> {
         if message.content.iter().any(ContentBlock::is_blank) {
             return Some(format!("message {place} holds blank text"));
         }
+        if let Some(problem) = message.content.iter().find_map(malformed) {
+            return Some(format!("message {place} {problem}"));
+        }
         let answered: Vec<&str> = message.tool_results().map(|result| result.tool_use_id.as_str()).collect();
         if answered != open_calls {
             return Some(format!("message {place} answers {answered:?} where {open_calls:?} were asked"));
@@ -33,6 +60,21 @@ pub(crate) fn refusal(messages: &[&Message]) -> Option<String> {
         }
     }
     None
+}
+
+fn malformed(block: &ContentBlock) -> Option<&'static str> {
+    match block {
+        ContentBlock::ToolUse(call) if !call.input.is_object() => Some("has arguments that are no object"),
+        ContentBlock::ToolResult(result) if result.content.is_empty() && result.status == ToolResultStatus::Error => {
+            Some("has an error without a reason")
+        }
+        ContentBlock::ToolResult(result) => result.content.iter().find_map(|part| match part {
+            ToolResultContent::Text(text) if text.trim().is_empty() => Some("has a blank result"),
+            ToolResultContent::Json(value) if !value.is_object() => Some("has a result that is no object"),
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 /// Fails unless the messages are a conversation that a next user message may follow.

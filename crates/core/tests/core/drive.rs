@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use agentcore_core::drive::{Delivery, Stage, drive};
+use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive};
 use agentcore_core::history::{CompleteTurn, complete};
 use agentcore_core::message::{Message, Role, StopReason, Usage};
 use agentcore_core::model::{
@@ -12,9 +13,11 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::converse_rules::assert_can_go_on;
+use crate::outcome::{remembered, whole};
 
 /// Plays one list of events a call, and cuts the turn where it is told to.
 struct Script {
@@ -112,14 +115,16 @@ async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome,
         events_left: Arc::new(Mutex::new(cut_after)),
     };
     let request = TurnRequest::new("How heavy am I?").tool(Weigh);
-    let tools = request.toolbox().clone();
     let (events, mut seen) = mpsc::channel(100);
-    let stage = Stage { model: Arc::new(model), tools, delivery: Delivery::Streamed(events), cut };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let stage = Stage { model: Arc::new(model), delivery: Delivery::Streamed(events), deadline, cut };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     drop(stage);
     let mut saw = Vec::new();
     while let Some(event) = seen.recv().await {
-        saw.push(event);
+        if let TurnEvent::Model(event) = event {
+            saw.push(event);
+        }
     }
     (outcome, saw)
 }
@@ -138,9 +143,8 @@ async fn a_turn_with_a_tool_is_performed_to_its_end_and_streamed() {
     assert_eq!(outcome.result.clone().expect("an answer").message, Message::assistant("72 kg."));
     assert_eq!(texts(&saw), "Let me look.72 kg.");
     assert_eq!(outcome.usage.total_tokens, 10);
-    let turn = outcome.remember.expect("the turn");
-    assert_can_go_on(turn.messages());
-    insta::assert_json_snapshot!(turn.messages()[2], @r#"
+    assert_can_go_on(remembered(&outcome));
+    insta::assert_json_snapshot!(remembered(&outcome)[2], @r#"
     {
       "role": "user",
       "content": [
@@ -165,8 +169,7 @@ async fn a_turn_with_a_tool_is_performed_to_its_end_and_streamed() {
 #[tokio::test]
 async fn a_tool_that_panics_fails_alone() {
     let (outcome, _) = perform(vec![weigh_call(&["{\"scale\":\"broken\"}"]), final_answer()], usize::MAX).await;
-    let turn = outcome.remember.expect("the turn");
-    insta::assert_json_snapshot!(turn.messages()[2], @r#"
+    insta::assert_json_snapshot!(remembered(&outcome)[2], @r#"
     {
       "role": "user",
       "content": [
@@ -175,7 +178,7 @@ async fn a_tool_that_panics_fails_alone() {
             "toolUseId": "call-1",
             "content": [
               {
-                "text": "The tool weigh failed unexpectedly."
+                "text": "The tool failed unexpectedly."
               }
             ],
             "status": "error"
@@ -194,7 +197,7 @@ async fn a_turn_cut_at_every_event_leaves_a_history_that_the_next_call_can_use()
     for cut_after in 0..events {
         let (outcome, saw) = perform(script(), cut_after).await;
         assert_eq!(outcome.result, Err(TurnError::Cut), "cut after {cut_after}");
-        let kept = outcome.remember.iter().flat_map(CompleteTurn::messages);
+        let kept = whole(&outcome).into_iter().flatten();
         let words: String = kept.clone().filter(|message| message.role == Role::Assistant).map(Message::text).collect();
         assert!(words.starts_with(&texts(&saw)), "cut after {cut_after}: {words:?} of {:?}", texts(&saw));
         assert_can_go_on(kept.clone());
@@ -207,8 +210,7 @@ async fn a_turn_cut_at_every_event_leaves_a_history_that_the_next_call_can_use()
 async fn a_stream_that_ends_without_a_reason_is_broken_and_keeps_its_words() {
     let (outcome, _) = perform(vec![vec![text("Hel")]], usize::MAX).await;
     assert!(matches!(outcome.result, Err(TurnError::Model(ModelError::BrokenStream { .. }))));
-    let turn = outcome.remember.expect("what was said");
-    assert_eq!(turn.messages()[1], Message::assistant("Hel"));
+    assert_eq!(remembered(&outcome)[1], Message::assistant("Hel"));
 }
 
 #[tokio::test]
@@ -223,8 +225,8 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
     let request = TurnRequest::new("Hi");
     let stage = Stage {
         model: Arc::new(model),
-        tools: request.toolbox().clone(),
         delivery: Delivery::Streamed(events),
+        deadline: Instant::now() + Duration::from_secs(60),
         cut: CancellationToken::new(),
     };
     let outcome = drive(request.begin(Vec::new()), &stage).await;

@@ -4,5 +4,6 @@ mod converse_rules;
 mod drive;
 mod history;
 mod memory;
+mod outcome;
 mod settings;
 mod turn;

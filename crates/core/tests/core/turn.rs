@@ -1,19 +1,21 @@
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
-use agentcore_core::history::complete;
-use agentcore_core::message::{
-    ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
-};
+use agentcore_core::history::{CompleteTurn, PausedTurn, complete};
+use agentcore_core::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolResultStatus, ToolUse, Usage};
 use agentcore_core::model::{ModelAnswer, ModelError};
-use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
-use agentcore_core::turn::{ModelCall, Step, ToolRound, TurnError, TurnOutcome, TurnRequest, WITHHELD};
+use agentcore_core::tool::typed::JsonSchema;
+use agentcore_core::tool::{Question, Reply, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
+use agentcore_core::turn::{CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnError, TurnRequest, WITHHELD};
 use futures::future::BoxFuture;
 use proptest::prelude::*;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::converse_rules::{assert_can_go_on, call_id, refusal, text};
+use crate::converse_rules::{assert_can_go_on, call_id, refusal_of, text};
+use crate::outcome::{done, paused, remembered, whole};
 
 /// A tool that is only ever named here: the machine calls nothing.
 struct Weigh;
@@ -42,13 +44,6 @@ fn tools(step: Step) -> ToolRound {
     }
 }
 
-fn done(step: Step) -> TurnOutcome {
-    match step {
-        Step::Done(outcome) => outcome,
-        other => panic!("the turn should be over, not {other:?}"),
-    }
-}
-
 fn answer(content: Vec<ContentBlock>, stop_reason: &str) -> ModelAnswer {
     ModelAnswer {
         message: Message { role: Role::Assistant, content },
@@ -66,16 +61,12 @@ fn call(id: &str, name: &str) -> ContentBlock {
     ContentBlock::ToolUse(ToolUse { tool_use_id: id.into(), name: name.into(), input: json!({}) })
 }
 
-fn result(id: &str) -> ToolResult {
-    ToolResult {
-        tool_use_id: id.into(),
-        content: vec![ToolResultContent::Text("72 kg".into())],
-        status: ToolResultStatus::default(),
-    }
+fn result(id: &str) -> CallOutcome {
+    CallOutcome { tool_use_id: id.into(), result: Ok("72 kg".into()) }
 }
 
-fn remembered(outcome: &TurnOutcome) -> &[Message] {
-    outcome.remember.as_ref().expect("something is remembered").messages()
+fn failure(id: &str, failure: CallFailure) -> CallOutcome {
+    CallOutcome { tool_use_id: id.into(), result: Err(failure) }
 }
 
 // === every stop reason ===
@@ -104,7 +95,7 @@ fn tool_use_leads_through_the_tools_back_to_the_model() {
     let step = TurnRequest::new("How heavy am I?").tool(Weigh).begin(Vec::new());
     let step = asked(step).answered(answer(vec![said("Let me look."), call("1", "weigh")], "tool_use"));
     let round = tools(step);
-    assert_eq!(round.calls().map(|call| call.name.as_str()).collect::<Vec<_>>(), ["weigh"]);
+    assert_eq!(round.calls().map(|(call, ..)| call.name.as_str()).collect::<Vec<_>>(), ["weigh"]);
     let step = round.returned(vec![result("1")]);
     let outcome = done(asked(step).answered(answer(vec![said("72 kg.")], "end_turn")));
     assert_eq!(outcome.result.clone().expect("an answer").message.text(), "72 kg.");
@@ -118,7 +109,7 @@ fn results_reach_the_model_in_the_order_of_the_calls_and_unknown_tools_are_answe
     let step = TurnRequest::new("?").tool(Weigh).begin(Vec::new());
     let calls = vec![call("1", "weigh"), call("2", "measure"), call("3", "weigh"), call("4", "weigh")];
     let round = tools(asked(step).answered(answer(calls, "tool_use")));
-    let known: Vec<_> = round.calls().map(|call| call.tool_use_id.clone()).collect();
+    let known: Vec<_> = round.calls().map(|(call, ..)| call.tool_use_id.clone()).collect();
     assert_eq!(known, ["1", "3", "4"]);
     let again = asked(round.returned(vec![result("3"), result("1"), result("9")]));
     insta::assert_json_snapshot!(again.request().messages[2], @r#"
@@ -214,7 +205,7 @@ fn silence_is_an_error_and_leaves_no_trace() {
     let step = TurnRequest::new("Hi").begin(Vec::new());
     let outcome = done(asked(step).answered(answer(vec![said("  \n")], "end_turn")));
     assert_eq!(outcome.result, Err(TurnError::EmptyAnswer { stop_reason: StopReason::EndTurn }));
-    assert_eq!(outcome.remember, None);
+    assert_eq!(outcome.keepsake, None);
 }
 
 // === failures and cuts ===
@@ -228,7 +219,7 @@ fn a_failure_before_a_word_leaves_no_trace() {
     let step = TurnRequest::new("Hi").begin(Vec::new());
     let outcome = done(asked(step).failed(unreachable_model(), None));
     assert_eq!(outcome.result, Err(TurnError::Model(unreachable_model())));
-    assert_eq!(outcome.remember, None);
+    assert_eq!(outcome.keepsake, None);
 }
 
 #[test]
@@ -246,7 +237,7 @@ fn a_cut_while_tools_run_keeps_the_results_that_came() {
     let outcome = done(tools(asked(step).answered(answer(calls, "tool_use"))).cut(vec![result("2")]));
     let messages = remembered(&outcome);
     assert_can_go_on(messages);
-    assert_eq!(messages[2].tool_results().nth(1), Some(&result("2")));
+    assert_eq!(messages[2].tool_results().nth(1).map(|result| result.status), Some(ToolResultStatus::Success));
 }
 
 // === guards ===
@@ -292,86 +283,339 @@ fn a_guard_can_instruct_the_model() {
     assert_eq!(call.request().system, "You coach.\n\nBe gentle.");
 }
 
+// === what tools may do ===
+
+fn asks(id: &str) -> CallOutcome {
+    let question = Question { id: id.into(), tool: "weigh".into(), question: "May I?".into(), details: Value::Null };
+    failure(id, CallFailure::Tool(ToolFailure::Ask(question)))
+}
+
+#[test]
+fn every_way_a_tool_can_fail_is_told_to_the_model_and_counted() {
+    let step = TurnRequest::new("?").tool(Weigh).begin(Vec::new());
+    let calls = (1..=6).map(|id| call(&id.to_string(), if id == 6 { "measure" } else { "weigh" })).collect();
+    let round = tools(asked(step).answered(answer(calls, "tool_use")));
+    let again = asked(round.returned(vec![
+        failure("3", CallFailure::TimedOut(Duration::from_secs(30))),
+        failure("1", CallFailure::Tool(ToolFailure::failed("The scale is broken."))),
+        failure("4", CallFailure::Panicked),
+        result("5"),
+        failure("2", CallFailure::Tool(ToolFailure::InvalidInput("There is no such unit.".into()))),
+    ]));
+    let told: Vec<String> = again.request().messages[2]
+        .tool_results()
+        .map(|result| format!("{} {:?} {:?}", result.tool_use_id, result.status, result.content))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    1 Error [Text("The scale is broken.")]
+    2 Error [Text("There is no such unit.")]
+    3 Error [Text("The tool gave no result within 30 s.")]
+    4 Error [Text("The tool failed unexpectedly.")]
+    5 Success [Text("72 kg")]
+    6 Error [Text("There is no tool measure. The tools are: weigh.")]
+    "#);
+    let outcome = done(again.answered(answer(vec![said("Sorry.")], "end_turn")));
+    insta::assert_json_snapshot!(outcome.tools, @r#"
+    {
+      "calls": 6,
+      "failed": 1,
+      "unknown": 1,
+      "invalid": 1,
+      "timed_out": 1,
+      "panicked": 1
+    }
+    "#);
+}
+
+#[test]
+fn what_a_tool_gives_is_made_acceptable_to_converse() {
+    for output in ["".into(), "  ".into(), json!([1, 2]).into(), json!(null).into(), ToolOutput::default()] {
+        let step = TurnRequest::new("?").tool(Weigh).begin(Vec::new());
+        let round = tools(asked(step).answered(answer(vec![call("1", "weigh")], "tool_use")));
+        let again = asked(round.returned(vec![CallOutcome { tool_use_id: "1".into(), result: Ok(output) }]));
+        assert_eq!(refusal_of(again.request()), None, "{:?}", again.request().messages);
+    }
+}
+
+// === questions to a person ===
+
+#[test]
+fn a_tool_that_asks_a_person_ends_the_turn_with_the_question_and_loses_nothing() {
+    let step = TurnRequest::new("Delete it all").tool(Weigh).begin(Vec::new());
+    let calls = vec![said("I will ask."), call("1", "weigh"), call("2", "weigh"), call("3", "weigh")];
+    let outcome =
+        done(tools(asked(step).answered(answer(calls, "tool_use"))).returned(vec![asks("3"), result("2"), asks("1")]));
+    let told = outcome.result.clone().expect("questions");
+    assert_eq!(told.stop_reason, StopReason::Interrupted);
+    assert_eq!(told.message, Message::assistant("I will ask."));
+    assert_eq!(told.questions.iter().map(|question| question.id.as_str()).collect::<Vec<_>>(), ["1", "3"]);
+    let paused = paused(&outcome).expect("a paused turn");
+    assert_eq!(paused.results.iter().map(|result| result.tool_use_id.as_str()).collect::<Vec<_>>(), ["2"]);
+    assert_can_go_on(complete(paused.messages.clone())[0].messages());
+}
+
+#[test]
+fn the_reply_leads_on_in_another_process_with_only_the_calls_that_asked_made_again() {
+    let step = TurnRequest::new("Delete it all").tool(Weigh).begin(Vec::new());
+    let calls = vec![call("1", "weigh"), call("2", "weigh"), call("3", "weigh")];
+    let outcome =
+        done(tools(asked(step).answered(answer(calls, "tool_use"))).returned(vec![asks("1"), result("2"), asks("3")]));
+    let stored = serde_json::to_string(paused(&outcome).expect("paused")).expect("JSON");
+
+    let read = || serde_json::from_str::<PausedTurn>(&stored).expect("the same");
+    let reply = |id: &str| Reply { id: id.into(), reply: json!("yes") };
+    let one_reply = TurnRequest::replying(vec![reply("3")]).tool(Weigh).resume(Vec::new(), read());
+    let round = tools(one_reply);
+    let made: Vec<_> = round.calls().map(|(call, _, reply)| (call.tool_use_id.as_str(), reply.cloned())).collect();
+    assert_eq!(made, [("3", Some(json!("yes")))]);
+    let still = done(round.returned(vec![result("3")]));
+    assert_eq!(still.result.clone().expect("a question").questions[0].id, "1", "the other question still stands");
+    assert!(still.keepsake.clone().expect("kept").resumed);
+
+    let round = tools(
+        TurnRequest::replying(vec![reply("1")]).tool(Weigh).resume(Vec::new(), paused(&still).expect("paused").clone()),
+    );
+    let again = asked(round.returned(vec![result("1")]));
+    assert_eq!(refusal_of(again.request()), None);
+    let outcome = done(again.answered(answer(vec![said("Done.")], "end_turn")));
+    assert_eq!(remembered(&outcome).len(), 4, "question, calls, results, answer: one turn");
+    assert_eq!(remembered(&outcome)[0], Message::user("Delete it all"));
+}
+
+#[test]
+fn a_reply_to_what_nobody_asked_is_refused_and_changes_nothing() {
+    let reply = Reply { id: "9".into(), reply: json!("yes") };
+    let outcome = done(TurnRequest::replying(vec![reply]).tool(Weigh).resume(Vec::new(), PausedTurn::default()));
+    assert_eq!(outcome.result, Err(TurnError::NothingAsked));
+    assert_eq!(outcome.keepsake, None);
+}
+
+// === time, length, and other agents' tools ===
+
+#[test]
+fn when_time_is_over_what_was_said_is_the_answer() {
+    let step = TurnRequest::new("Hi").begin(Vec::new());
+    let outcome = done(asked(step).out_of_time(Some(Message::assistant("Well, "))));
+    assert_eq!(outcome.result.clone().expect("an answer").stop_reason, StopReason::DeadlineExceeded);
+    assert_can_go_on(remembered(&outcome));
+    let silent = done(asked(TurnRequest::new("Hi").begin(Vec::new())).out_of_time(None));
+    assert_eq!(silent.result, Err(TurnError::OutOfTime));
+}
+
+#[test]
+fn a_conversation_that_is_too_long_is_made_shorter_and_asked_again() {
+    let history: Vec<_> = (0..10)
+        .flat_map(|turn| complete([Message::user(format!("q{turn}")), Message::assistant("a")]))
+        .map(Arc::new)
+        .collect();
+    let too_long = || ModelError::ContextTooLong { model: "m".into() };
+    let mut step = TurnRequest::new("Hi").begin(history);
+    let mut lengths = Vec::new();
+    let outcome = loop {
+        match step {
+            Step::CallModel(call) => {
+                lengths.push(call.request().history.len());
+                assert_eq!(refusal_of(call.request()), None);
+                step = call.failed(too_long(), None);
+            }
+            Step::Done(outcome) => break outcome,
+            Step::CallTools(_) => unreachable!(),
+        }
+    };
+    assert_eq!(lengths, [10, 5, 2, 1, 0]);
+    assert_eq!(outcome.result, Err(TurnError::Model(too_long())));
+}
+
+#[test]
+fn long_tool_results_are_cut_before_the_turn_is_given_up() {
+    let step = TurnRequest::new("?").tool(Weigh).begin(Vec::new());
+    let round = tools(asked(step).answered(answer(vec![call("1", "weigh")], "tool_use")));
+    let long = CallOutcome { tool_use_id: "1".into(), result: Ok("é".repeat(10_000).into()) };
+    let again = asked(round.returned(vec![long]));
+    let before = again.request().estimated_tokens();
+    let shorter = asked(again.failed(ModelError::ContextTooLong { model: "m".into() }, None));
+    assert!(shorter.request().estimated_tokens() < before * 2 / 3);
+    assert_eq!(shorter.estimated_tokens(), shorter.request().estimated_tokens());
+    assert_eq!(refusal_of(shorter.request()), None);
+}
+
+#[test]
+fn an_agent_without_tools_reads_a_history_of_tools_as_words() {
+    let used = complete([
+        Message::user("How heavy am I?"),
+        Message { role: Role::Assistant, content: vec![said("Let me look."), call("1", "weigh")] },
+        Message { role: Role::User, content: vec![ContentBlock::ToolResult(ToolResult::error("1", "broken"))] },
+        Message::assistant("I cannot say."),
+    ]);
+    let history: Vec<_> = used.into_iter().map(Arc::new).collect();
+    let without = asked(TurnRequest::new("Hi").begin(history.clone()));
+    assert_eq!(refusal_of(without.request()), None);
+    assert_eq!(without.request().history[0].messages()[1].text(), "Let me look.I cannot say.");
+    let with = asked(TurnRequest::new("Hi").tool(Weigh).begin(history));
+    assert_eq!(with.request().history[0].messages().len(), 4);
+}
+
 // === anything a model and its tools may do ===
 
 #[derive(Debug, Clone)]
 enum Happening {
     Answer { content: Vec<ContentBlock>, stop_reason: String },
     Failure(Option<String>),
+    TooLong,
     Cut(Option<String>),
-    Results(Vec<String>),
-    CutTools(Vec<String>),
+    OutOfTime(Option<String>),
+    Results(Vec<CallOutcome>),
+    CutTools(Vec<CallOutcome>),
+    ToolsOutOfTime(Vec<CallOutcome>),
+}
+
+fn call_outcome() -> impl Strategy<Value = CallOutcome> {
+    (call_id(), 0..7_u8).prop_map(|(id, kind)| match kind {
+        0 => failure(&id, CallFailure::Panicked),
+        1 => failure(&id, CallFailure::TimedOut(Duration::from_secs(1))),
+        2 => failure(&id, CallFailure::Tool(ToolFailure::failed(""))),
+        3 => failure(&id, CallFailure::Tool(ToolFailure::InvalidInput("no".into()))),
+        4 => asks(&id),
+        5 => CallOutcome { tool_use_id: id, result: Ok(json!([1]).into()) },
+        _ => result(&id),
+    })
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
+    let input = prop_oneof![3 => Just(json!({})), 1 => Just(json!(7)), 1 => Just(json!({"kg": 72}))];
+    let names = prop_oneof![4 => Just("weigh"), 1 => Just("no_such_tool"), 2 => Just("kilograms")];
     let block = prop_oneof![
         2 => text().prop_map(ContentBlock::Text),
-        2 => (call_id(), prop_oneof![Just("weigh"), Just("no_such_tool")]).prop_map(|(id, name)| call(&id, name)),
+        3 => (call_id(), names, input).prop_map(|(id, name, input)| {
+            ContentBlock::ToolUse(ToolUse { tool_use_id: id, name: name.into(), input })
+        }),
     ];
     let stop_reason = prop_oneof![
-        4 => Just("tool_use"),
+        5 => Just("tool_use"),
         1 => prop_oneof![
             Just("end_turn"), Just("max_tokens"), Just("stop_sequence"), Just("guardrail_intervened"),
             Just("content_filtered"), Just("model_context_window_exceeded"), Just("malformed_tool_use"),
         ],
     ];
-    let ids = || prop::collection::vec(call_id(), 0..4);
+    let outcomes = || prop::collection::vec(call_outcome(), 0..4);
+    let so_far = || prop::option::of(text());
     prop_oneof![
-        6 => (prop::collection::vec(block, 0..4), stop_reason)
+        8 => (prop::collection::vec(block, 0..4), stop_reason)
             .prop_map(|(content, reason)| Happening::Answer { content, stop_reason: reason.into() }),
-        1 => prop::option::of(text()).prop_map(Happening::Failure),
-        1 => prop::option::of(text()).prop_map(Happening::Cut),
-        4 => ids().prop_map(Happening::Results),
-        1 => ids().prop_map(Happening::CutTools),
+        1 => so_far().prop_map(Happening::Failure),
+        1 => Just(Happening::TooLong),
+        1 => so_far().prop_map(Happening::Cut),
+        1 => so_far().prop_map(Happening::OutOfTime),
+        6 => outcomes().prop_map(Happening::Results),
+        1 => outcomes().prop_map(Happening::CutTools),
+        1 => outcomes().prop_map(Happening::ToolsOutOfTime),
     ]
 }
 
 /// Tells a turn what happened; what does not fit its state stands for the nearest thing that does.
 fn happen(step: Step, happening: Happening) -> Step {
-    let results = |ids: Vec<String>| ids.iter().map(|id| result(id)).collect();
     let so_far = |text: Option<String>| text.map(Message::assistant);
     match (step, happening) {
         (Step::CallModel(call), Happening::Answer { content, stop_reason }) => {
             call.answered(answer(content, &stop_reason))
         }
         (Step::CallModel(call), Happening::Failure(text)) => call.failed(unreachable_model(), so_far(text)),
+        (Step::CallModel(call), Happening::TooLong) => {
+            call.failed(ModelError::ContextTooLong { model: "m".into() }, None)
+        }
         (Step::CallModel(call), Happening::Cut(text)) => call.cut(so_far(text)),
+        (Step::CallModel(call), Happening::OutOfTime(text)) => call.out_of_time(so_far(text)),
         (Step::CallModel(call), _) => call.answered(answer(vec![said("well")], "end_turn")),
-        (Step::CallTools(round), Happening::Results(ids)) => round.returned(results(ids)),
-        (Step::CallTools(round), Happening::CutTools(ids)) => round.cut(results(ids)),
+        (Step::CallTools(round), Happening::Results(outcomes)) => round.returned(outcomes),
+        (Step::CallTools(round), Happening::CutTools(outcomes)) => round.cut(outcomes),
+        (Step::CallTools(round), Happening::ToolsOutOfTime(outcomes)) => round.out_of_time(outcomes),
         (Step::CallTools(round), _) => round.returned(Vec::new()),
         (Step::Done(outcome), _) => Step::Done(outcome),
     }
 }
 
+/// What one of the session's agents asks for.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    WithTools,
+    WithoutTools,
+    Returning,
+    ReturningWithTools,
+}
+
+/// What must be returned.
+#[derive(Deserialize, JsonSchema)]
+struct Kilograms {
+    #[expect(dead_code, reason = "only read")]
+    kg: f64,
+}
+
+fn of_kind(kind: Kind, request: TurnRequest, rounds: u32) -> TurnRequest {
+    let request = request.tool_rounds(rounds);
+    match kind {
+        Kind::WithTools => request.tool(Weigh),
+        Kind::WithoutTools => request,
+        Kind::Returning => request.returning::<Kilograms>(),
+        Kind::ReturningWithTools => request.tool(Weigh).returning::<Kilograms>(),
+    }
+}
+
+/// The history as a process reads it that has just begun: by way of JSON.
+fn stored_and_read(turns: &[Vec<Message>]) -> Vec<Arc<CompleteTurn>> {
+    let stored = serde_json::to_string(turns).expect("JSON");
+    let read: Vec<Vec<Message>> = serde_json::from_str(&stored).expect("the same");
+    read.into_iter().flat_map(complete).map(Arc::new).collect()
+}
+
 proptest! {
+    /// Sessions of several agents whose tools work, fail, hang, panic and ask, whose streams are cut, and
+    /// whose processes restart between any two turns.
     #[test]
     fn whatever_happens_every_question_and_every_memory_is_acceptable(
-        happenings in prop::collection::vec(happening(), 40),
-        rounds in 0_u32..6,
+        session in prop::collection::vec(
+            (prop_oneof![
+                Just(Kind::WithTools), Just(Kind::WithoutTools), Just(Kind::Returning), Just(Kind::ReturningWithTools)
+            ], prop::collection::vec(happening(), 24), 0_u32..6, any::<bool>()),
+            1..5,
+        ),
     ) {
-        let history: Vec<_> = complete([Message::user("Hi"), Message::assistant("Hello")]).into_iter().map(Arc::new).collect();
-        let mut step = TurnRequest::new("How heavy am I?").tool(Weigh).tool_rounds(rounds).begin(history.clone());
-        let mut questions = 0;
-        for happening in happenings {
-            if let Step::CallModel(call) = &step {
-                questions += 1;
-                let earlier = call.request().history.iter().flat_map(|turn| turn.messages());
-                let asked: Vec<&Message> = earlier.chain(&call.request().messages).collect();
-                prop_assert_eq!(refusal(&asked), None);
-                prop_assert_eq!(asked.last().map(|message| message.role), Some(Role::User));
+        let mut stored: Vec<Vec<Message>> = Vec::new();
+        let mut waiting: Option<PausedTurn> = None;
+        for (kind, happenings, rounds, answers) in session {
+            let history = stored_and_read(&stored);
+            let mut step = match waiting.take() {
+                Some(paused) if answers => {
+                    let replies = paused.questions.iter().map(|question| Reply { id: question.id.clone(), reply: json!("yes") });
+                    of_kind(kind, TurnRequest::replying(replies.collect()), rounds).resume(history, paused)
+                }
+                Some(paused) => {
+                    stored.extend(complete(paused.messages).iter().map(|turn| turn.messages().to_vec()));
+                    of_kind(kind, TurnRequest::new("Never mind."), rounds).begin(stored_and_read(&stored))
+                }
+                None => of_kind(kind, TurnRequest::new("How heavy am I?"), rounds).begin(history),
+            };
+            let mut questions = 0;
+            for happening in happenings {
+                if let Step::CallModel(call) = &step {
+                    questions += 1;
+                    prop_assert_eq!(refusal_of(call.request()), None, "{:#?}", call.request());
+                    prop_assert_eq!(call.estimated_tokens(), call.request().estimated_tokens());
+                }
+                step = happen(step, happening);
             }
-            step = happen(step, happening);
-        }
-        let outcome = done(step);
-        prop_assert!(questions <= rounds + 1, "{} questions in {} rounds", questions, rounds);
-        if let Some(turn) = &outcome.remember {
-            let earlier = history.iter().flat_map(|turn| turn.messages());
-            assert_can_go_on(earlier.chain(turn.messages()));
-        }
-        if let Ok(answer) = &outcome.result {
-            let kept = remembered(&outcome).last().expect("an end");
-            prop_assert!(kept.text() == answer.message.text() || answer.message.content.is_empty());
+            // Rounds, attempts to return a type, and attempts to be shorter are all bounded.
+            prop_assert!(questions <= rounds + 1 + 3 + 8, "{} questions in {} rounds", questions, rounds);
+            let Step::Done(outcome) = step else { continue };
+            if let Some(messages) = whole(&outcome) {
+                stored.push(messages.to_vec());
+                assert_can_go_on(stored.iter().flatten());
+            }
+            if let (Some(messages), Ok(answer)) = (whole(&outcome), &outcome.result) {
+                let kept = messages.last().expect("an end");
+                prop_assert!(kept.text() == answer.message.text() || answer.message.content.is_empty());
+            }
+            waiting = paused(&outcome).cloned();
+            prop_assert_eq!(waiting.is_some(), matches!(&outcome.result, Ok(answer) if answer.stop_reason == StopReason::Interrupted));
         }
     }
 }
