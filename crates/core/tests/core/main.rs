@@ -5,5 +5,7 @@ mod drive;
 mod history;
 mod memory;
 mod outcome;
+mod played;
 mod settings;
+mod tools;
 mod turn;
