@@ -27,9 +27,9 @@ impl Agent for CoachCompanion {
 
     fn turn(&self, payload: CoachPayload, _context: &Context) -> Result<TurnRequest, PayloadError> {
         let persona = persona::compose(&payload.context());
-        let prompt = payload.into_prompt();
-        let actor = prompt.user_id.clone();
-        let text = prompt.text_or_opening()?.unwrap_or_else(|| OPENING.to_owned());
-        Ok(TurnRequest::new(text).actor(actor).system(persona).max_tokens(1024).temperature(0.7).guard(Sentinel))
+        // A greeting is within a small model's powers, where an operator has set one.
+        let opens = payload.is_opening();
+        let request = payload.into_prompt().turn_or_opening(OPENING)?;
+        Ok(request.simple(opens).system(persona).max_tokens(1024).temperature(0.7).guard(Sentinel))
     }
 }

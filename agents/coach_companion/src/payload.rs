@@ -4,7 +4,7 @@
 //! because a coach that silently ignores `"gentel"` coaches somebody in the wrong tone. Members that are
 //! not known are ignored, so that an app may be ahead of the agent.
 
-use agentcore_runtime::prelude::{Object, Prompt};
+use agentcore_runtime::prelude::{ContentBlock, Object, Prompt, Reply};
 use serde::Deserialize;
 
 /// The body of an invocation.
@@ -12,6 +12,9 @@ use serde::Deserialize;
 pub struct CoachPayload {
     prompt: Option<String>,
     message: Option<String>,
+    content: Option<Vec<ContentBlock>>,
+    #[serde(default)]
+    replies: Vec<Reply>,
     user_id: Option<String>,
     user_context: Option<Object<UserContext>>,
 }
@@ -75,8 +78,19 @@ impl CoachPayload {
         self.user_context.map(|Object(context)| context).unwrap_or_default()
     }
 
-    /// What the user wrote, and who it is.
+    /// Whether the app has opened the conversation and the user has said nothing yet.
+    pub fn is_opening(&self) -> bool {
+        self.prompt.is_none() && self.message.is_none() && self.content.is_none() && self.replies.is_empty()
+    }
+
+    /// What the user wrote and showed, and who it is.
     pub fn into_prompt(self) -> Prompt {
-        Prompt { prompt: self.prompt, message: self.message, user_id: self.user_id }
+        Prompt {
+            prompt: self.prompt,
+            message: self.message,
+            content: self.content,
+            replies: self.replies,
+            user_id: self.user_id,
+        }
     }
 }

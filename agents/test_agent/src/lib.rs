@@ -22,8 +22,6 @@ impl Agent for TestAgent {
     const NAME: &'static str = "test_agent";
 
     fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
-        let actor = payload.user_id.clone();
-        let text = payload.text_or_opening()?.unwrap_or_else(|| OPENING.to_owned());
-        Ok(TurnRequest::new(text).actor(actor).system(PERSONA).max_tokens(512).temperature(0.7))
+        Ok(payload.turn_or_opening(OPENING)?.system(PERSONA).max_tokens(512).temperature(0.7))
     }
 }

@@ -51,10 +51,11 @@ pub mod prelude {
     pub use agentcore_core::agent::{Agent, Context};
     pub use agentcore_core::delegate::Delegate;
     pub use agentcore_core::guard::{Flag, Guard, Review, Severity, Verdict};
+    pub use agentcore_core::message::ContentBlock;
     pub use agentcore_core::payload::{Object, PayloadError, Prompt};
     pub use agentcore_core::router::Router;
     pub use agentcore_core::tool::typed::{JsonSchema, tool};
-    pub use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
+    pub use agentcore_core::tool::{Reply, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
     pub use agentcore_core::turn::TurnRequest;
 }
 

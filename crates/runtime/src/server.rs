@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
 use crate::health::Health;
 use crate::http::{self, Http};
 use crate::invocation::Invoker;
@@ -156,6 +158,7 @@ impl<A: Agent> Server<A> {
         if let Some(seconds) = parsed::<u32>(read, "DRAIN_SECONDS", "must be a whole number of seconds")? {
             server.drain = Duration::from_secs(seconds.into());
         }
+        server.http.invoker = limited(server.http.invoker, read)?;
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
         Ok(server)
     }
@@ -189,6 +192,14 @@ impl<A: Agent> Server<A> {
     #[must_use]
     pub fn debug(mut self) -> Self {
         self.http.debug = true;
+        self
+    }
+
+    /// Takes on so many turns at once, with payloads of so many bytes together, as `MAX_CONCURRENT_TURNS` and
+    /// `MAX_PAYLOAD_BYTES` do.
+    #[must_use]
+    pub fn admitting(mut self, turns: usize, payload_bytes: usize) -> Self {
+        self.http.invoker = self.http.invoker.admitting(Admission::new(turns, payload_bytes));
         self
     }
 
@@ -307,6 +318,18 @@ pub async fn asked_to_end() {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+/// How much the operator lets it take on at once, and how long a turn may take.
+fn limited<A: Agent>(
+    invoker: Invoker<A>,
+    read: impl Fn(&str) -> Option<String> + Copy,
+) -> Result<Invoker<A>, SettingsError> {
+    let turns = parsed(read, "MAX_CONCURRENT_TURNS", "must be a whole number of turns")?;
+    let payload_bytes = parsed(read, "MAX_PAYLOAD_BYTES", "must be a whole number of bytes")?;
+    let seconds = parsed::<NonZeroU32>(read, "TURN_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")?;
+    let admission = Admission::new(turns.unwrap_or(DEFAULT_TURNS), payload_bytes.unwrap_or(DEFAULT_PAYLOAD_BYTES));
+    Ok(invoker.admitting(admission).within(seconds.map(|seconds| Duration::from_secs(seconds.get().into()))))
 }
 
 fn function(read: impl Fn(&str) -> Option<String>) -> Result<InvokeMode, SettingsError> {

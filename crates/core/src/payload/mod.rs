@@ -90,14 +90,20 @@ impl Prompt {
     /// # Errors
     /// When there is nothing in it, or something that Bedrock would refuse.
     pub fn turn(self) -> Result<TurnRequest, PayloadError> {
-        self.turn_or_opening()?.ok_or(PayloadError::Missing("prompt"))
+        self.turn_if_any()?.ok_or(PayloadError::Missing("prompt"))
     }
 
-    /// The same, or none when the app has opened the conversation and the agent speaks first.
+    /// The same; when the app has opened the conversation and nothing was said, the model reads `opening` and
+    /// speaks first.
     ///
     /// # Errors
     /// When something in it is blank, or Bedrock would refuse it.
-    pub fn turn_or_opening(mut self) -> Result<Option<TurnRequest>, PayloadError> {
+    pub fn turn_or_opening(self, opening: &str) -> Result<TurnRequest, PayloadError> {
+        let actor = self.user_id.clone();
+        Ok(self.turn_if_any()?.unwrap_or_else(|| TurnRequest::new(opening).actor(actor)))
+    }
+
+    fn turn_if_any(mut self) -> Result<Option<TurnRequest>, PayloadError> {
         let (content, replies, actor) = (self.content.take(), std::mem::take(&mut self.replies), self.user_id.take());
         let text = self.text_or_opening()?;
         if let Some(content) = &content {
