@@ -91,6 +91,18 @@ impl ModelId {
             None
         }
     }
+
+    /// Whether a conversation may end with a message of the assistant, for the model to go on from.
+    ///
+    /// Claude refuses it from 4.6 on.
+    pub(super) fn takes_prefill(&self) -> bool {
+        self.claude_version().is_none_or(|version| version < (4, 6))
+    }
+
+    /// Major and minor version, when the model is a Claude.
+    fn claude_version(&self) -> Option<(u32, u32)> {
+        self.claude.as_deref().map(version_in)
+    }
 }
 
 enum Resource<'a> {
@@ -162,11 +174,14 @@ fn is_claude_segment(segment: &str) -> bool {
 
 /// Models from Claude 3.7 on are reached through inference profiles only.
 fn needs_profile(segments: &str) -> bool {
+    version_in(segments) >= (3, 7)
+}
+
+/// The first two numbers of a Claude's name that are no date; what is missing is 0.
+fn version_in(segments: &str) -> (u32, u32) {
     let mut numbers =
         segments.split('-').filter(|segment| segment.len() <= 2).filter_map(|segment| segment.parse::<u32>().ok());
-    let major = numbers.next().unwrap_or(0);
-    let minor = numbers.next().unwrap_or(0);
-    (major, minor) >= (3, 7)
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 fn invalid() -> AwsError {
@@ -233,5 +248,17 @@ mod tests {
         assert_eq!(limit("eu.anthropic.claude-3-5-sonnet-20240620-v1:0"), Some(8_192));
         assert_eq!(limit("anthropic.claude-3-haiku-20240307-v1:0"), Some(4_096));
         assert_eq!(limit("eu.anthropic.claude-sonnet-4-6"), None);
+    }
+
+    #[test]
+    fn claude_takes_prefill_up_to_4_5() {
+        let takes = |id: &str| ModelId::parse(id).expect("a known model").takes_prefill();
+        assert!(takes("eu.anthropic.claude-3-5-sonnet-20240620-v1:0"));
+        assert!(takes("eu.anthropic.claude-sonnet-4-5-20250929-v1:0"));
+        assert!(takes("eu.anthropic.claude-opus-4-20250514-v1:0"));
+        assert!(takes("amazon.nova-lite-v1:0"));
+        assert!(!takes("eu.anthropic.claude-opus-4-6-v1"));
+        assert!(!takes("eu.anthropic.claude-sonnet-4-6"));
+        assert!(!takes("global.anthropic.claude-opus-5"));
     }
 }

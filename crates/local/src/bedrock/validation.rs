@@ -29,6 +29,7 @@ pub(super) fn conversation(body: &[u8], model: &ModelId) -> Result<Conversation,
     let conversation = shaped::<Conversation>(json(body)?, "")?;
     check_inference(&conversation.inference_config, model)?;
     check_grammar(&conversation)?;
+    check_prefill(&conversation, model)?;
     if conversation.guardrail_config.is_some() {
         // True of this endpoint: there are no guardrails here, and to pass over one would be worse.
         return Err(AwsError::validation(
@@ -294,6 +295,25 @@ fn check_tool_config(config: &ToolConfig) -> Result<(), AwsError> {
         }
     }
     Ok(())
+}
+
+/// The last message may be the assistant's, to be gone on from, where the model does that.
+fn check_prefill(conversation: &Conversation, model: &ModelId) -> Result<(), AwsError> {
+    let Some(last) = conversation.messages.last().filter(|last| last.role == Role::Assistant) else {
+        return Ok(());
+    };
+    if !model.takes_prefill() {
+        return Err(AwsError::validation(
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        ));
+    }
+    match last.content.last() {
+        Some(ContentBlock::Text(text)) if text.ends_with(char::is_whitespace) => Err(AwsError::validation(
+            "The model returned the following errors: messages: final assistant content cannot end with \
+             trailing whitespace",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Every tool call is answered in the next message, and nothing else is.

@@ -37,10 +37,14 @@ fn tools() -> Value {
 
 /// The sentences `bodies` are refused with, one a line.
 async fn refused(bodies: &[String]) -> String {
+    refused_by(MODEL, bodies).await
+}
+
+async fn refused_by(model: &str, bodies: &[String]) -> String {
     let service = Service::scripted().await;
     let mut sentences = Vec::new();
     for body in bodies {
-        let answer = service.post("converse", body.clone()).await;
+        let answer = service.post_to(model, "converse", body.clone()).await;
         assert_eq!(answer.status(), 400);
         assert_eq!(answer.headers()["x-amzn-errortype"], "ValidationException");
         assert!(answer.headers().contains_key("x-amzn-requestid"));
@@ -184,4 +188,18 @@ async fn an_engines_failure_has_its_exception_in_both_forms() {
     let unended = Service::with_engine(Canned(vec![Ok(Piece::Text("Good".into()))])).await;
     let body = unended.post("converse-stream", hello()).await.bytes().await.expect("a body");
     assert!(frames(&body).ends_with(r#"{"message":"The model ended its answer without a stop reason."}"#));
+}
+
+#[tokio::test]
+async fn a_beginning_of_the_answer_that_the_model_does_not_go_on_from() {
+    let beginning = |text: &str| conversation(&[user(&[words()]), assistant(&[json!({ "text": text })])], &json!({}));
+    insta::assert_snapshot!(refused(&[beginning("Hello! "), beginning("Hello!\n")]).await, @"
+    The model returned the following errors: messages: final assistant content cannot end with trailing whitespace
+    The model returned the following errors: messages: final assistant content cannot end with trailing whitespace
+    ");
+    insta::assert_snapshot!(refused_by("eu.anthropic.claude-sonnet-4-6", &[beginning("Hello!")]).await, @"This model does not support assistant message prefill. The conversation must end with a user message.");
+
+    let answer = Service::scripted().await.post("converse", beginning("Hello!")).await;
+    let body: Value = answer.json().await.expect("JSON");
+    assert_eq!(body["output"]["message"]["content"], json!([{ "text": " How can I help you today?" }]));
 }

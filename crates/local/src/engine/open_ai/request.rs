@@ -25,6 +25,12 @@ pub(super) fn body(conversation: &Conversation, model: &str) -> Value {
     if !inference.stop_sequences.is_empty() {
         body["stop"] = json!(inference.stop_sequences);
     }
+    if conversation.messages.last().is_some_and(|last| last.role == Role::Assistant) {
+        // Ollama and llama.cpp go on from a final assistant message anyway; vLLM and SGLang only when told.
+        // A server that knows neither word refuses, which is better than an answer that begins anew.
+        body["continue_final_message"] = json!(true);
+        body["add_generation_prompt"] = json!(false);
+    }
     add_tools(conversation, &mut body);
     body
 }

@@ -6,6 +6,7 @@
 
 mod coach;
 mod persona;
+mod prefill;
 mod recall;
 mod tools;
 mod words;
@@ -35,7 +36,8 @@ enum Line {
 impl Engine for Scripted {
     fn answer(&self, conversation: Conversation) -> Pieces {
         let input_tokens = tokens::count_conversation(&conversation);
-        let pieces = match line(&conversation) {
+        let (conversation, prefill) = prefill::split(conversation);
+        let pieces = match prefill::continued(line(&conversation), prefill.as_deref()) {
             Line::Words(text) => spoken(&conversation, &text, input_tokens),
             Line::Call(call) => {
                 let output_tokens = tokens::count(&call.name) + tokens::count(&call.input.to_string());

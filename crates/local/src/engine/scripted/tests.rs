@@ -164,3 +164,26 @@ async fn a_tool_result_is_what_the_answer_tells() {
 
     insta::assert_snapshot!(ask(request).await.text, @r#"Here is what I found: {"saved":true}"#);
 }
+
+#[tokio::test]
+async fn a_final_message_of_the_assistant_is_continued_exactly_where_it_ends() {
+    let whole = says(COACH, &["I had a setback today"]).await;
+    for (cut, _) in whole.char_indices().skip(1) {
+        let said = whole[..cut].trim_end();
+        let rest = ask(request(COACH, &["I had a setback today", said])).await;
+        assert_eq!(format!("{said}{}", rest.text), whole);
+        assert_eq!(rest.reason, StopReason::EndTurn);
+        assert_eq!(rest.usage.output_tokens, tokens::count(&rest.text));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_said_whole_is_continued_with_nothing() {
+    let whole = says(COACH, &["I had a setback today"]).await;
+    assert_eq!(says(COACH, &["I had a setback today", &whole]).await, "");
+}
+
+#[tokio::test]
+async fn words_the_engine_would_not_have_said_are_gone_on_from() {
+    insta::assert_snapshot!(says(COACH, &["I had a setback today", "Bananas"]).await, @" That is as far as I would go for now; tell me what you think.");
+}
