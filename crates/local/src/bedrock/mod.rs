@@ -8,6 +8,7 @@ mod answer;
 mod call;
 mod event_stream;
 mod fault;
+mod media;
 mod model_id;
 mod relay;
 mod stream;

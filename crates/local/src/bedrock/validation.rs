@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::media;
 use super::model_id::ModelId;
 use crate::aws_error::AwsError;
 use crate::engine::conversation::{
-    ContentBlock, Conversation, InferenceConfig, Message, Role, SystemBlock, Tool, ToolConfig, ToolResultStatus,
+    ContentBlock, Conversation, InferenceConfig, Message, Role, SystemBlock, Tool, ToolChoice, ToolConfig,
+    ToolResultStatus,
 };
 use crate::engine::tokens;
 
@@ -113,7 +115,7 @@ fn place(path: &serde_path_to_error::Path) -> String {
 }
 
 /// A bound of the service's model that `value` at `place` breaks.
-fn out_of_bounds(value: impl std::fmt::Display, place: &str, bound: &str) -> AwsError {
+pub(super) fn out_of_bounds(value: impl std::fmt::Display, place: &str, bound: &str) -> AwsError {
     AwsError::validation(format!(
         "1 validation error detected: Value '{value}' at '{place}' failed to satisfy constraint: \
          Member must {bound}"
@@ -173,6 +175,7 @@ fn check_grammar(conversation: &Conversation) -> Result<(), AwsError> {
              conversation alternates between user and assistant roles and try again.",
         ));
     }
+    media::check(conversation)?;
     check_tools(conversation)?;
     check_tool_rounds(&conversation.messages)
 }
@@ -230,7 +233,7 @@ fn check_content(message: &Message, at: usize) -> Result<(), AwsError> {
     Ok(())
 }
 
-fn require_role(role: Role, required: Role, block: &str, place: &str) -> Result<(), AwsError> {
+pub(super) fn require_role(role: Role, required: Role, block: &str, place: &str) -> Result<(), AwsError> {
     if role == required {
         return Ok(());
     }
@@ -294,7 +297,13 @@ fn check_tool_config(config: &ToolConfig) -> Result<(), AwsError> {
             )));
         }
     }
-    Ok(())
+    match &config.tool_choice {
+        Some(ToolChoice::Tool { name }) if !names.contains(name.as_str()) => Err(AwsError::validation(format!(
+            "The tool {name} at toolConfig.toolChoice.tool.name is not defined in toolConfig.tools. Choose a tool \
+             that is defined there and try again."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The last message may be the assistant's, to be gone on from, where the model does that.

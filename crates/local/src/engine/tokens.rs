@@ -20,8 +20,11 @@ const PER_MESSAGE: u64 = 4;
 /// An image of the size most clients send: about 1.15 megapixels at 750 pixels a token.
 const PER_IMAGE: u64 = 1_568;
 
-/// A document page is not rendered here; its encoded bytes are charged at this many a token.
-const BYTES_PER_DOCUMENT_TOKEN: u64 = 6;
+/// A document that is not words: two pages at the 1,500 tokens that a page of text comes to.
+const PER_DOCUMENT: u64 = 3_000;
+
+/// Videos and recordings are not played here; their encoded bytes are charged at this many a token.
+const BYTES_PER_MEDIA_TOKEN: u64 = 6;
 
 /// The tokens of `text`, in order; joined they are `text` again.
 pub fn split(text: &str) -> impl Iterator<Item = &str> {
@@ -66,13 +69,32 @@ fn count_block(block: &ContentBlock) -> u64 {
         ContentBlock::Text(text) => count(text),
         ContentBlock::Image(_) => PER_IMAGE,
         ContentBlock::ToolUse(call) => count(&call.name) + count_json(&call.input),
-        ContentBlock::ToolResult(result) => result.content.iter().map(count_json).sum(),
+        ContentBlock::ToolResult(result) => result.content.iter().map(count_part).sum(),
         ContentBlock::CachePoint(_) => 0,
-        ContentBlock::Document(value) | ContentBlock::Video(value) | ContentBlock::Audio(value) => count_encoded(value),
+        ContentBlock::Document(document) => count_document(document),
+        ContentBlock::Video(value) | ContentBlock::Audio(value) => count_encoded(value),
         ContentBlock::GuardContent(value)
         | ContentBlock::ReasoningContent(value)
         | ContentBlock::CitationsContent(value)
         | ContentBlock::SearchResult(value) => count_json(value),
+    }
+}
+
+/// Tokens of a part of a tool result.
+fn count_part(part: &Value) -> u64 {
+    match (part.get("image"), part.get("document"), part.get("video")) {
+        (Some(_), _, _) => PER_IMAGE,
+        (_, Some(document), _) => count_document(document),
+        (_, _, Some(video)) => count_encoded(video),
+        _ => count_json(part),
+    }
+}
+
+/// Words are counted, files are all alike.
+fn count_document(document: &Value) -> u64 {
+    match document.get("source") {
+        Some(source) if source.get("text").is_some() || source.get("content").is_some() => count_json(source),
+        _ => PER_DOCUMENT,
     }
 }
 
@@ -89,7 +111,7 @@ fn count_json(value: &Value) -> u64 {
 
 fn count_encoded(value: &Value) -> u64 {
     match value {
-        Value::String(text) => text.len() as u64 / BYTES_PER_DOCUMENT_TOKEN,
+        Value::String(text) => text.len() as u64 / BYTES_PER_MEDIA_TOKEN,
         Value::Array(items) => items.iter().map(count_encoded).sum(),
         Value::Object(members) => members.values().map(count_encoded).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

@@ -203,3 +203,123 @@ async fn a_beginning_of_the_answer_that_the_model_does_not_go_on_from() {
     let body: Value = answer.json().await.expect("JSON");
     assert_eq!(body["output"]["message"]["content"], json!([{ "text": " How can I help you today?" }]));
 }
+
+fn image(format: &str, source: &Value) -> Value {
+    json!({ "image": { "format": format, "source": source } })
+}
+
+fn document(name: &str, source: &Value) -> Value {
+    json!({ "document": { "format": "pdf", "name": name, "source": source } })
+}
+
+fn bytes() -> Value {
+    json!({ "bytes": "aGk=" })
+}
+
+fn encoded(length: usize) -> Value {
+    json!({ "bytes": aws_smithy_types::base64::encode(vec![7; length]) })
+}
+
+#[tokio::test]
+async fn images_that_converse_does_not_take() {
+    let with = |block: Value| conversation(&[user(&[words(), block])], &json!({}));
+    let in_result = json!({ "toolResult": { "toolUseId": "a", "content": [image("tiff", &bytes())] } });
+    let many: Vec<Value> = (0..21).map(|_| image("png", &bytes())).collect();
+    let bodies = [
+        with(image("bmp", &bytes())),
+        with(image("png", &json!({ "bytes": "" }))),
+        with(image("png", &json!({ "bytes": "not base64" }))),
+        with(image("png", &json!({}))),
+        with(image("png", &json!({ "bytes": "aGk=", "s3Location": { "uri": "s3://bucket/key" } }))),
+        with(image("png", &json!({ "s3Location": { "uri": "https://bucket/key" } }))),
+        with(image("png", &json!({ "s3Location": { "uri": "s3://bucket/key", "bucketOwner": "me" } }))),
+        with(json!({ "image": { "source": bytes() } })),
+        with(image("png", &encoded(3_932_161))),
+        conversation(&[user(&many)], &json!({})),
+        conversation(&[user(&[words()]), assistant(&[image("png", &bytes())]), user(&[words()])], &json!({})),
+        conversation(&[user(&[words()]), assistant(&[call("a")]), user(&[in_result])], &tools()),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @r"
+    1 validation error detected: Value 'bmp' at 'messages.0.content.1.image.format' failed to satisfy constraint: Member must satisfy enum value set: [png, jpeg, gif, webp]
+    1 validation error detected: Value '' at 'messages.0.content.1.image.source.bytes' failed to satisfy constraint: Member must have length greater than or equal to 1
+    1 validation error detected: Value at 'messages.0.content.1.image.source.bytes' failed to satisfy constraint: Member must be valid base64
+    1 validation error detected: Value at 'messages.0.content.1.image.source' failed to satisfy constraint: Member must be exactly one of: [bytes, s3Location]
+    1 validation error detected: Value at 'messages.0.content.1.image.source' failed to satisfy constraint: Member must be exactly one of: [bytes, s3Location]
+    1 validation error detected: Value 'https://bucket/key' at 'messages.0.content.1.image.source.s3Location.uri' failed to satisfy constraint: Member must satisfy regular expression pattern: s3://[a-z0-9][\.\-a-z0-9]{1,61}[a-z0-9](/.*)?
+    1 validation error detected: Value 'me' at 'messages.0.content.1.image.source.s3Location.bucketOwner' failed to satisfy constraint: Member must satisfy regular expression pattern: [0-9]{12}
+    1 validation error detected: Value null at 'messages.0.content.1.image.format' failed to satisfy constraint: Member must not be null
+    The model returned the following errors: messages.0.content.1.image.source.bytes: image exceeds 5 MB maximum: 5242884 bytes > 5242880 bytes
+    The number of images in the request exceeds the limit of 20. Reduce the number of images and retry your request.
+    The image block at messages.1.content.0 is in a message with the assistant role. Move it to a message with the user role and try again.
+    1 validation error detected: Value 'tiff' at 'messages.2.content.0.toolResult.content.0.image.format' failed to satisfy constraint: Member must satisfy enum value set: [png, jpeg, gif, webp]
+    ");
+}
+
+#[tokio::test]
+async fn documents_that_converse_does_not_take() {
+    let with = |block: Value| conversation(&[user(&[words(), block])], &json!({}));
+    let many: Vec<Value> = std::iter::once(words()).chain((0..6).map(|_| document("plan", &bytes()))).collect();
+    let bodies = [
+        with(document("plan.pdf", &bytes())),
+        with(document("a  plan", &bytes())),
+        with(document("", &bytes())),
+        with(json!({ "document": { "format": "odt", "name": "plan", "source": bytes() } })),
+        with(json!({ "document": { "format": "pdf", "source": bytes() } })),
+        with(document("plan", &encoded(4_718_593))),
+        conversation(&[user(&many)], &json!({})),
+        conversation(&[user(&[document("plan", &bytes())])], &json!({})),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @"
+    The document file name can only contain alphanumeric characters, whitespace characters, hyphens, parentheses, and square brackets. The name can't contain more than one consecutive whitespace character. Check that the file name conforms to these restrictions and retry your request.
+    The document file name can only contain alphanumeric characters, whitespace characters, hyphens, parentheses, and square brackets. The name can't contain more than one consecutive whitespace character. Check that the file name conforms to these restrictions and retry your request.
+    1 validation error detected: Value '' at 'messages.0.content.1.document.name' failed to satisfy constraint: Member must have length between 1 and 200
+    1 validation error detected: Value 'odt' at 'messages.0.content.1.document.format' failed to satisfy constraint: Member must satisfy enum value set: [pdf, csv, doc, docx, xls, xlsx, html, txt, md]
+    1 validation error detected: Value null at 'messages.0.content.1.document.name' failed to satisfy constraint: Member must not be null
+    The document at messages.0.content.1.document is too large: 4718593 bytes exceed the limit of 4.5 MB. Reduce the size of the document and retry your request.
+    The number of documents in the request exceeds the limit of 5. Reduce the number of documents and retry your request.
+    A text block must be included when using documents. Add a text block and retry your request.
+    ");
+}
+
+#[tokio::test]
+async fn images_and_documents_within_the_bounds_are_taken() {
+    let result = json!({ "toolResult": { "toolUseId": "a", "content": [
+        image("png", &bytes()), document("notes", &json!({ "text": "one two" })),
+    ]}});
+    let rounds = [
+        user(&[
+            words(),
+            image("webp", &encoded(3_932_160)),
+            image("gif", &json!({ "s3Location": { "uri": "s3://my-bucket/key", "bucketOwner": "123456789012" } })),
+            document("My plan (2) [new]-x", &encoded(4_718_592)),
+        ]),
+        assistant(&[call("a")]),
+        user(&[result]),
+    ];
+    let answer = Service::scripted().await.post("converse", conversation(&rounds, &tools())).await;
+    assert_eq!(answer.status(), 200);
+    let body: Value = answer.json().await.expect("JSON");
+    let said = body["output"]["message"]["content"][0]["text"].as_str().expect("text");
+    assert!(said.ends_with("I have seen a png image and the document notes."), "{said}");
+}
+
+#[tokio::test]
+async fn a_tool_that_must_be_called_is_one_that_there_is() {
+    let choosing = |choice: Value| {
+        let mut more = tools();
+        more["toolConfig"]["toolChoice"] = choice;
+        conversation(&[user(&[words()])], &more)
+    };
+    let bodies = [
+        choosing(json!({ "tool": { "name": "weigh" } })),
+        choosing(json!({ "tool": {} })),
+        choosing(json!({ "none": {} })),
+        choosing(json!({})),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @"
+    The tool weigh at toolConfig.toolChoice.tool.name is not defined in toolConfig.tools. Choose a tool that is defined there and try again.
+    1 validation error detected: Value at 'toolConfig.toolChoice.tool' failed to satisfy constraint: missing field `name`
+    1 validation error detected: Value at 'toolConfig.toolChoice' failed to satisfy constraint: unknown variant `none`, expected one of `auto`, `any`, `tool`
+    1 validation error detected: Value at 'toolConfig.toolChoice' failed to satisfy constraint: invalid value: map, expected map with a single key
+    ");
+}

@@ -3,15 +3,21 @@
 //! It reads what a model would be sent, the system prompt and the messages, and nothing else; there
 //! is no state between calls. So what it says shows whether an agent sends the right prompt and
 //! the right history: an agent that forgets gets an engine that doesn't know.
+//!
+//! A test chooses tool calls with orders in the prompt, as `[[tool weigh {"kilograms": 81} *3]]`; the
+//! syntax is at [`script`]. Images and documents in the message to answer are named at the end of it.
 
 mod coach;
+mod media;
 mod persona;
 mod prefill;
 mod recall;
+mod schema;
+mod script;
 mod tools;
 mod words;
 
-use super::conversation::{Conversation, Message, Role, StopReason, Usage};
+use super::conversation::{Conversation, Message, Role, StopReason, ToolUse, Usage};
 use super::{Engine, Piece, Pieces, tokens};
 use coach::Manner;
 use persona::Persona;
@@ -22,13 +28,17 @@ use words::Words;
 const TOKENS_PER_DELTA: usize = 3;
 
 /// The scripted engine.
+///
+/// A prompt may order exact tool calls, each in a round of its own: `[[tool NAME {JSON}]]`, `[[tool NAME]]`
+/// for arguments that fit the schema, `[[tool NAME {JSON} *300]]` for so many rounds, and
+/// `[[tool NAME {JSON}; tool OTHER]]` for several calls in one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scripted;
 
 /// What the engine says to one conversation.
 enum Line {
     Words(String),
-    Call(super::conversation::ToolUse),
+    Calls(Vec<ToolUse>),
 }
 
 // === impl Scripted ===
@@ -39,11 +49,11 @@ impl Engine for Scripted {
         let (conversation, prefill) = prefill::split(conversation);
         let pieces = match prefill::continued(line(&conversation), prefill.as_deref()) {
             Line::Words(text) => spoken(&conversation, &text, input_tokens),
-            Line::Call(call) => {
-                let output_tokens = tokens::count(&call.name) + tokens::count(&call.input.to_string());
-                let usage = Usage { input_tokens, output_tokens };
-                let reason = StopReason::ToolUse;
-                vec![Piece::ToolUse(call), Piece::End { reason, usage }]
+            Line::Calls(calls) => {
+                let count = |call: &ToolUse| tokens::count(&call.name) + tokens::count(&call.input.to_string());
+                let usage = Usage { input_tokens, output_tokens: calls.iter().map(count).sum() };
+                let end = Piece::End { reason: StopReason::ToolUse, usage };
+                calls.into_iter().map(Piece::ToolUse).chain([end]).collect()
             }
         };
         Box::pin(futures::stream::iter(pieces.into_iter().map(Ok)))
@@ -84,13 +94,15 @@ fn line(conversation: &Conversation) -> Line {
     let Some(last) = conversation.user_messages().next_back() else {
         return Line::Words(String::new());
     };
-    if let Some(report) = tools::report(last) {
-        return Line::Words(report);
+    let calls = tools::calls(conversation);
+    if !calls.is_empty() {
+        return Line::Calls(calls);
     }
-    match tools::call(conversation, last) {
-        Some(call) => Line::Call(call),
-        None => Line::Words(words(conversation, last)),
-    }
+    let words = tools::report(last).unwrap_or_else(|| words(conversation, last));
+    Line::Words(match media::seen(last) {
+        Some(seen) => format!("{words} {seen}"),
+        None => words,
+    })
 }
 
 /// What the persona of the system prompt says to `last`, the message to answer.

@@ -187,3 +187,70 @@ async fn an_answer_that_was_said_whole_is_continued_with_nothing() {
 async fn words_the_engine_would_not_have_said_are_gone_on_from() {
     insta::assert_snapshot!(says(COACH, &["I had a setback today", "Bananas"]).await, @" That is as far as I would go for now; tell me what you think.");
 }
+
+/// Goes on with `request` as an agent would, with `ok` for every call, until the model speaks.
+async fn turn(mut request: Value) -> (Vec<Vec<ToolUse>>, String) {
+    let mut rounds = Vec::new();
+    loop {
+        let answer = ask(request.clone()).await;
+        if answer.calls.is_empty() {
+            return (rounds, answer.text);
+        }
+        let messages = request["messages"].as_array_mut().expect("messages");
+        let calls = answer.calls.iter().map(|call| json!({ "toolUse": call }));
+        messages.push(json!({ "role": "assistant", "content": calls.collect::<Vec<_>>() }));
+        let result =
+            |call: &ToolUse| json!({ "toolResult": { "toolUseId": call.tool_use_id, "content": [{ "text": "ok" }] } });
+        messages.push(json!({ "role": "user", "content": answer.calls.iter().map(result).collect::<Vec<_>>() }));
+        rounds.push(answer.calls);
+    }
+}
+
+#[tokio::test]
+async fn a_script_in_the_prompt_orders_rounds_of_calls() {
+    let prompt = r#"[[tool log_weight {"kilograms": "much"}]] [[tool log_weight; tool nope {"a": 1}]] I weigh 82"#;
+
+    let (rounds, text) = turn(with_tool(prompt)).await;
+
+    let told = |call: &ToolUse| format!("{} {} {}", call.tool_use_id, call.name, call.input);
+    let told: Vec<String> = rounds.iter().map(|calls| calls.iter().map(told).collect::<Vec<_>>().join(" + ")).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    tooluse_scripted_0001 log_weight {"kilograms":"much"}
+    tooluse_scripted_0003 log_weight {"kilograms":82.0} + tooluse_scripted_0003_1 nope {"a":1}
+    "#);
+    insta::assert_snapshot!(text, @"
+    Here is what I found: ok
+    Here is what I found: ok
+    ");
+}
+
+#[tokio::test]
+async fn a_script_can_go_on_for_hundreds_of_rounds() {
+    let (rounds, _) = turn(with_tool("[[tool log_weight {} *300]]")).await;
+    assert_eq!(rounds.len(), 300);
+}
+
+#[tokio::test]
+async fn a_tool_that_must_be_called_is_called_whatever_came_before() {
+    let mut request = with_tool("I had a setback");
+    request["toolConfig"]["toolChoice"] = json!({ "tool": { "name": "log_weight" } });
+    let messages = request["messages"].as_array_mut().expect("messages");
+    let call = json!({ "toolUseId": "t1", "name": "log_weight", "input": {} });
+    messages.push(json!({ "role": "assistant", "content": [{ "toolUse": call }] }));
+    let result = json!({ "toolUseId": "t1", "content": [{ "text": "no kilograms" }], "status": "error" });
+    messages.push(json!({ "role": "user", "content": [{ "toolResult": result }] }));
+
+    let answer = ask(request).await;
+
+    assert_eq!((answer.calls[0].name.as_str(), &answer.calls[0].input), ("log_weight", &json!({ "kilograms": 1.0 })));
+}
+
+#[tokio::test]
+async fn images_and_documents_are_named() {
+    let mut request = request("Be brief.", &["Hello"]);
+    let content = request["messages"][0]["content"].as_array_mut().expect("content");
+    content.push(json!({ "image": { "format": "png", "source": { "bytes": "aGk=" } } }));
+    content.push(json!({ "document": { "format": "pdf", "name": "My plan (2)", "source": { "bytes": "aGk=" } } }));
+
+    insta::assert_snapshot!(ask(request).await.text, @"Hello! How can I help you today? I have seen a png image and the document My plan (2).");
+}

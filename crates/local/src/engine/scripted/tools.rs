@@ -1,26 +1,66 @@
-//! When the scripted model calls a tool, and what it makes of the result.
+//! When the scripted model calls tools, and what it makes of the results.
 //!
-//! It calls a tool that the user asks for by name, or that the request says it must call. Arguments
-//! come from the user's message: a JSON object in it as it is, else a value for each required member.
+//! It calls what a script in the prompt orders (see [`script`]), a tool that the user asks for by name,
+//! or the one that the request says it must call. Arguments come from the user's message: a JSON object in
+//! it as it is, else values that fit the tool's schema.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::super::conversation::{Conversation, Message, ToolChoice, ToolResultStatus, ToolSpecification, ToolUse};
+use super::super::conversation::{
+    Conversation, Message, Role, ToolChoice, ToolConfig, ToolResultStatus, ToolSpecification, ToolUse,
+};
+use super::schema;
+use super::script::{self, Order};
 use super::words::Words;
 
-/// The call to make in answer to `message`, the last of `conversation`; none to speak instead.
-pub(super) fn call(conversation: &Conversation, message: &Message) -> Option<ToolUse> {
-    if message.tool_results().next().is_some() {
-        return None;
+/// The calls to make next; none to speak instead.
+pub(super) fn calls(conversation: &Conversation) -> Vec<ToolUse> {
+    let Some(config) = &conversation.tool_config else {
+        return Vec::new();
+    };
+    let turn = Turn::of(conversation);
+    let ordered = script::round(&turn.prompt, turn.rounds);
+    let prompt = script::without_orders(&turn.prompt);
+    let orders = ordered.unwrap_or_else(|| {
+        chosen(config, &prompt, turn.rounds)
+            .into_iter()
+            .map(|tool| Order { name: tool.name.clone(), input: None })
+            .collect()
+    });
+    let number = conversation.messages.len();
+    orders.into_iter().enumerate().map(|(index, order)| call(config, &prompt, order, number, index)).collect()
+}
+
+/// What the user asked last, and how far the answer is.
+struct Turn {
+    prompt: String,
+    /// Rounds of tool calls made for it already.
+    rounds: usize,
+}
+
+impl Turn {
+    fn of(conversation: &Conversation) -> Self {
+        let is_prompt = |message: &Message| message.role == Role::User && message.tool_results().next().is_none();
+        let begin = conversation.messages.iter().rposition(is_prompt).unwrap_or(0);
+        let turn = &conversation.messages[begin..];
+        Self {
+            prompt: turn.first().map(Message::text).unwrap_or_default(),
+            rounds: turn.iter().filter(|message| message.tool_uses().next().is_some()).count(),
+        }
     }
-    let text = message.text();
-    let tool = chosen(conversation, &text)?;
-    Some(ToolUse {
-        // Unique within the conversation, and the same when the conversation is asked again.
-        tool_use_id: format!("tooluse_scripted_{:04}", conversation.messages.len()),
-        name: tool.name.clone(),
-        input: arguments(&tool.input_schema.json, &text),
-    })
+}
+
+fn call(config: &ToolConfig, prompt: &str, order: Order, number: usize, index: usize) -> ToolUse {
+    let input = order.input.unwrap_or_else(|| {
+        let tool = specifications(config).find(|tool| tool.name == order.name);
+        tool.map_or_else(|| Value::Object(serde_json::Map::new()), |tool| arguments(&tool.input_schema.json, prompt))
+    });
+    // Unique within the conversation, and the same when the conversation is asked again.
+    let tool_use_id = match index {
+        0 => format!("tooluse_scripted_{number:04}"),
+        _ => format!("tooluse_scripted_{number:04}_{index}"),
+    };
+    ToolUse { tool_use_id, name: order.name, input }
 }
 
 /// The answer that the results in `message` give, if it has any.
@@ -37,10 +77,14 @@ pub(super) fn report(message: &Message) -> Option<String> {
     (!reports.is_empty()).then(|| reports.join("\n"))
 }
 
-fn chosen<'a>(conversation: &'a Conversation, text: &str) -> Option<&'a ToolSpecification> {
-    let config = conversation.tool_config.as_ref()?;
-    let words = Words::of(text);
-    let mut tools = config.tools.iter().filter_map(|tool| tool.specification());
+fn specifications(config: &ToolConfig) -> impl Iterator<Item = &ToolSpecification> + Clone {
+    config.tools.iter().filter_map(|tool| tool.specification())
+}
+
+/// The tool to call: one that must be called, or one that was asked for and not called yet.
+fn chosen<'a>(config: &'a ToolConfig, prompt: &str, rounds: usize) -> Option<&'a ToolSpecification> {
+    let words = Words::of(prompt);
+    let mut tools = specifications(config);
     let asked_for = |tool: &&ToolSpecification| {
         let spoken = Words::of(&tool.name);
         let spoken: Vec<&str> = spoken.iter().collect();
@@ -49,37 +93,12 @@ fn chosen<'a>(conversation: &'a Conversation, text: &str) -> Option<&'a ToolSpec
     match &config.tool_choice {
         Some(ToolChoice::Tool { name }) => tools.find(|tool| tool.name == *name),
         Some(ToolChoice::Any(_)) => tools.clone().find(asked_for).or_else(|| tools.next()),
-        Some(ToolChoice::Auto(_)) | None => tools.find(asked_for),
+        Some(ToolChoice::Auto(_)) | None => tools.find(asked_for).filter(|_| rounds == 0),
     }
 }
 
-fn arguments(schema: &Value, text: &str) -> Value {
-    if let Some(given) = object_in(text) {
-        return given;
-    }
-    let required = schema.get("required").and_then(Value::as_array);
-    let arguments: Map<String, Value> = required
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(|name| (name.to_owned(), argument(&schema["properties"][name], text)))
-        .collect();
-    Value::Object(arguments)
-}
-
-fn argument(schema: &Value, text: &str) -> Value {
-    if let Some(first) = schema.pointer("/enum/0") {
-        return first.clone();
-    }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("number") => first_number(text).map_or(json!(1), |number| json!(number)),
-        #[expect(clippy::cast_possible_truncation, reason = "an integer is asked for")]
-        Some("integer") => json!(first_number(text).unwrap_or(1.0) as i64),
-        Some("boolean") => json!(true),
-        Some("array") => json!([]),
-        Some("object") => arguments(schema, ""),
-        _ => json!(text),
-    }
+fn arguments(schema: &Value, prompt: &str) -> Value {
+    object_in(prompt).unwrap_or_else(|| schema::fitting(schema, prompt))
 }
 
 fn object_in(text: &str) -> Option<Value> {
@@ -87,10 +106,4 @@ fn object_in(text: &str) -> Option<Value> {
     let end = text.rfind('}')?;
     let object = serde_json::from_str::<Value>(text.get(begin..=end)?).ok()?;
     object.is_object().then_some(object)
-}
-
-fn first_number(text: &str) -> Option<f64> {
-    text.split(|character: char| !character.is_ascii_digit() && character != '.')
-        .map(|candidate| candidate.trim_matches('.'))
-        .find_map(|candidate| candidate.parse().ok())
 }
