@@ -17,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
 
 MODEL = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0"
+# Inference profiles, which begin with a geography, count no tokens.
+COUNTING_MODEL = MODEL.removeprefix("eu.")
 
 client = boto3.client("bedrock-runtime", config=Config(read_timeout=2, retries={"total_max_attempts": 1}))
 fault = None
@@ -41,7 +43,7 @@ def converse(order, _):
 
 
 def converse_stream(order, result):
-    reply = client.converse_stream(modelId=MODEL, messages=messages(order), **order.get("more", {}))
+    reply = client.converse_stream(modelId=order.get("model", MODEL), messages=messages(order), **order.get("more", {}))
     # What came before a failure is part of the result.
     result["events"] = []
     for event in reply["stream"]:
@@ -50,7 +52,7 @@ def converse_stream(order, result):
 
 
 def count_tokens(order, _):
-    answer = client.count_tokens(modelId=MODEL, input={"converse": {"messages": messages(order)}})
+    answer = client.count_tokens(modelId=order.get("model", COUNTING_MODEL), input={"converse": {"messages": messages(order)}})
     answer.pop("ResponseMetadata")
     return {"answer": answer}
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::bedrock::Guardrail;
+
 /// How a local AWS is set up. [`LocalConfig::default`] has no agents and keeps nothing on disk.
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
@@ -32,6 +34,8 @@ pub struct LocalConfig {
     pub retention: Duration,
     /// The clocks of a session.
     pub times: SessionTimes,
+    /// The guardrails that model calls may name.
+    pub guardrails: Vec<Guardrail>,
 }
 
 /// Who may connect.
@@ -116,6 +120,7 @@ impl Default for LocalConfig {
             region: "eu-west-1".to_owned(),
             retention: Duration::from_hours(30 * 24),
             times: SessionTimes::default(),
+            guardrails: Vec::new(),
         }
     }
 }

@@ -1,18 +1,19 @@
 //! One answer in Bedrock's two forms: the events of a stream, or a whole body.
 //!
-//! Both read the same [`Piece`]s and do no IO. As Claude does on Bedrock, a text block begins with
+//! Both read the same [`Part`]s and do no IO. As Claude does on Bedrock, a text block begins with
 //! its first delta and only tool calls get a `contentBlockStart`.
 
 use serde_json::{Value, json};
 
 use super::event_stream::Event;
-use crate::engine::conversation::{Role, StopReason, ToolUse, Usage};
-use crate::engine::{EngineError, Piece, tokens};
+use super::part::{Ending, Part};
+use crate::engine::conversation::{Role, ToolUse};
+use crate::engine::{EngineError, tokens};
 
 /// Tokens of a tool call's arguments in one delta.
 const TOKENS_PER_INPUT_DELTA: usize = 4;
 
-/// Turns pieces into the events of a stream.
+/// Turns parts into the events of a stream.
 #[derive(Debug, Default)]
 pub(super) struct EventWriter {
     began: bool,
@@ -20,7 +21,7 @@ pub(super) struct EventWriter {
     text_open: bool,
 }
 
-/// Gathers pieces into the message of a whole answer.
+/// Gathers parts into the message of a whole answer.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     content: Vec<Value>,
@@ -30,26 +31,26 @@ pub(super) struct Gathered {
 // === impl EventWriter ===
 
 impl EventWriter {
-    /// The events `piece` is; `latency` in milliseconds is reported if it is the end.
-    pub(super) fn write(&mut self, piece: Piece, latency: u64) -> Vec<Event> {
+    /// The events `part` is; `latency` in milliseconds is reported if it is the end.
+    pub(super) fn write(&mut self, part: Part, latency: u64) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.began {
             self.began = true;
             events.push(event("messageStart", json!({ "role": Role::Assistant })));
         }
-        match piece {
-            Piece::Text(text) => {
+        match part {
+            Part::Text(text) => {
                 self.text_open = true;
                 events.push(self.delta(json!({ "text": text })));
             }
-            Piece::ToolUse(call) => {
+            Part::ToolUse(call) => {
                 self.close_text(&mut events);
                 self.write_call(&call, &mut events);
             }
-            Piece::End { reason, usage } => {
+            Part::End(end) => {
                 self.close_text(&mut events);
-                events.push(event("messageStop", json!({ "stopReason": reason })));
-                events.push(event("metadata", closing(usage, latency)));
+                events.push(event("messageStop", json!({ "stopReason": end.reason })));
+                events.push(event("metadata", closing(&end, latency)));
             }
         }
         events
@@ -103,11 +104,11 @@ impl Gathered {
     }
 
     /// The body of `converse`; `latency` in milliseconds.
-    pub(super) fn finish(mut self, reason: StopReason, usage: Usage, latency: u64) -> Value {
+    pub(super) fn finish(mut self, end: &Ending, latency: u64) -> Value {
         self.close_text();
-        let mut body = closing(usage, latency);
+        let mut body = closing(end, latency);
         body["output"] = json!({ "message": { "role": Role::Assistant, "content": self.content } });
-        body["stopReason"] = json!(reason);
+        body["stopReason"] = json!(end.reason);
         body
     }
 
@@ -124,14 +125,27 @@ fn event(kind: &'static str, payload: Value) -> Event {
 }
 
 /// What both forms say at the end.
-fn closing(usage: Usage, latency: u64) -> Value {
+fn closing(end: &Ending, latency: u64) -> Value {
+    let mut closing = json!({ "usage": usage(end), "metrics": { "latencyMs": latency } });
+    if let Some(trace) = &end.guardrail_trace {
+        closing["trace"] = json!({ "guardrail": trace });
+    }
+    closing
+}
+
+/// Tokens by their price: those of the input that a cache had or got are not counted as input.
+fn usage(end: &Ending) -> Value {
+    let (input, output) = (end.usage.input_tokens, end.usage.output_tokens);
+    let Some(cache) = end.cache else {
+        return json!({ "inputTokens": input, "outputTokens": output, "totalTokens": input + output });
+    };
+    let uncached = input.saturating_sub(cache.read + cache.written);
     json!({
-        "usage": {
-            "inputTokens": usage.input_tokens,
-            "outputTokens": usage.output_tokens,
-            "totalTokens": usage.total_tokens(),
-        },
-        "metrics": { "latencyMs": latency },
+        "inputTokens": uncached,
+        "outputTokens": output,
+        "totalTokens": uncached + cache.read + cache.written + output,
+        "cacheReadInputTokens": cache.read,
+        "cacheWriteInputTokens": cache.written,
     })
 }
 

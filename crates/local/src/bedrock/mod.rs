@@ -5,11 +5,14 @@
 //! what goes wrong is chosen with [`Fault`]s. Signatures are not checked.
 
 mod answer;
+mod cache;
 mod call;
 mod event_stream;
 mod fault;
+mod guardrail;
 mod media;
 mod model_id;
+mod part;
 mod relay;
 mod stream;
 #[cfg(test)]
@@ -27,16 +30,22 @@ use axum::routing::post;
 use axum::{Json, Router};
 use futures::StreamExt;
 use serde_json::json;
+use tokio::time::Instant;
 
+use self::cache::{Prompt, PromptCache};
 use self::call::Call;
+use self::guardrail::{Guardrails, Input};
 use self::model_id::ModelId;
+use self::part::{Parts, parts};
 use self::stream::AnswerStream;
 use self::watch::CallRecord;
 use crate::aws_error::AwsError;
-use crate::engine::{Engine, EngineError, Pieces};
+use crate::engine::conversation::Conversation;
+use crate::engine::{Engine, EngineError};
 use crate::request_id::with_request_id;
 
 pub use self::fault::{Fault, FaultSyntaxError, Faults};
+pub use self::guardrail::{Guardrail, GuardrailError};
 pub use self::relay::{Relay, RelayError};
 pub use self::watch::{ModelCall, ModelCallWatch};
 
@@ -60,6 +69,8 @@ pub enum Brain {
 pub struct Bedrock {
     brain: Brain,
     faults: Faults,
+    guardrails: Guardrails,
+    cache: PromptCache,
     watch: Option<Arc<dyn ModelCallWatch>>,
 }
 
@@ -73,7 +84,7 @@ enum Form {
 /// An answer that can be begun.
 enum Reply {
     Done(Response),
-    Stream { pieces: Pieces, fault: Option<Fault> },
+    Stream { parts: Parts, fault: Option<Fault> },
     Relayed(reqwest::Response),
 }
 
@@ -102,7 +113,7 @@ async fn count_tokens(State(bedrock): State<Bedrock>, call: Call) -> Result<Resp
     }
     match &bedrock.brain {
         Brain::Engine(_) => {
-            ModelId::parse(&call.model_id)?;
+            ModelId::check_countable(&call.model_id)?;
             let input_tokens = validation::count_tokens(&call.body)?;
             Ok(Json(json!({ "inputTokens": input_tokens })).into_response())
         }
@@ -118,13 +129,28 @@ async fn count_tokens(State(bedrock): State<Bedrock>, call: Call) -> Result<Resp
 impl Bedrock {
     /// A service that answers from `brain`.
     pub fn new(brain: Brain) -> Self {
-        Self { brain, faults: Faults::default(), watch: None }
+        Self {
+            brain,
+            faults: Faults::default(),
+            guardrails: Guardrails::default(),
+            cache: PromptCache::default(),
+            watch: None,
+        }
     }
 
     /// Takes faults for calls that ask for none themselves from `faults`.
     #[must_use]
     pub fn with_faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Applies `guardrails` to calls that name them. A relay leaves that to the real service.
+    #[must_use]
+    pub fn with_guardrails(mut self, guardrails: impl IntoIterator<Item = Guardrail>) -> Self {
+        for guardrail in guardrails {
+            self.guardrails.add(guardrail);
+        }
         self
     }
 
@@ -139,7 +165,7 @@ impl Bedrock {
         let mut record = CallRecord::begin(self.watch.clone(), call.headers.clone(), call.model_id.clone());
         match self.reply(call, form, &mut record).await {
             Ok(Reply::Done(response)) => response,
-            Ok(Reply::Stream { pieces, fault }) => AnswerStream::new(pieces, fault, record).into_response(),
+            Ok(Reply::Stream { parts, fault }) => AnswerStream::new(parts, fault, record).into_response(),
             Ok(Reply::Relayed(answer)) => relay::into_response(answer, Some(record)),
             Err(error) => {
                 record.failed(error.name());
@@ -163,10 +189,41 @@ impl Bedrock {
         };
         let model = ModelId::parse(&call.model_id)?;
         let conversation = validation::conversation(&call.body, &model)?;
+        let parts = self.answer(engine.as_ref(), &call, &model, conversation, form)?;
         match form {
-            Form::Whole => whole::answer(engine.as_ref(), conversation, fault, record).await.map(Reply::Done),
-            Form::Stream => Ok(Reply::Stream { pieces: begun(engine.answer(conversation)).await?, fault }),
+            Form::Whole => whole::answer(parts, fault, record).await.map(Reply::Done),
+            Form::Stream => Ok(Reply::Stream { parts: begun(parts).await?, fault }),
         }
+    }
+
+    /// What `engine` answers, through the guardrail that the call names.
+    fn answer(
+        &self,
+        engine: &dyn Engine,
+        call: &Call,
+        model: &ModelId,
+        mut conversation: Conversation,
+        form: Form,
+    ) -> Result<Parts, AwsError> {
+        let applied = match conversation.guardrail_config.take() {
+            None => None,
+            Some(configuration) => match self.guardrails.applied(configuration, form)?.check_input(&mut conversation) {
+                Input::Passed(applied) => Some(applied),
+                Input::Blocked(answer) => return Ok(answer),
+            },
+        };
+        let cache = match model.caching() {
+            None => None,
+            Some(caching) => {
+                let prompt = Prompt::of(&validation::json(&call.body)?, &conversation, &call.model_id, caching);
+                Some(self.cache.charge(&prompt, Instant::now()))
+            }
+        };
+        let parts = parts(engine.answer(conversation), cache);
+        Ok(match applied {
+            Some(applied) => applied.guard(parts),
+            None => parts,
+        })
     }
 
     /// The call's own wish comes first, then the watch's, then what is armed.
@@ -179,10 +236,10 @@ impl Bedrock {
     }
 }
 
-/// Waits for the first piece, so that an early failure is the call's and not the stream's.
-async fn begun(mut pieces: Pieces) -> Result<Pieces, AwsError> {
-    match pieces.next().await {
-        Some(Ok(first)) => Ok(Box::pin(futures::stream::once(async { Ok(first) }).chain(pieces))),
+/// Waits for the first part, so that an early failure is the call's and not the stream's.
+async fn begun(mut parts: Parts) -> Result<Parts, AwsError> {
+    match parts.next().await {
+        Some(Ok(first)) => Ok(Box::pin(futures::stream::once(async { Ok(first) }).chain(parts))),
         Some(Err(error)) => Err(error.into()),
         None => Err(EngineError::Failed("The model gave no answer.".into()).into()),
     }

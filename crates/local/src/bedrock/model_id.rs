@@ -47,9 +47,24 @@ const OWN_MODELS: [&str; 6] = [
 
 /// A model that exists, as far as an id can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ModelId {
-    /// The name behind geography and provider, when the provider is Anthropic.
-    claude: Option<String>,
+pub(super) enum ModelId {
+    /// One of Anthropic's, by the name behind geography and provider.
+    Claude(String),
+    /// One of Amazon's Nova.
+    Nova,
+    /// Any other of the catalogue.
+    Other,
+    /// A model or profile of the account's own, of which the id tells nothing.
+    Own,
+}
+
+/// How a model caches prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caching {
+    /// A shorter prompt, in tokens, is not kept.
+    pub(super) least_tokens: u64,
+    /// Whether tools may be followed by a cache point.
+    pub(super) of_tools: bool,
 }
 
 // === impl ModelId ===
@@ -57,32 +72,36 @@ pub(super) struct ModelId {
 impl ModelId {
     /// Recognises a model id, an inference profile id, or the ARN of either.
     pub(super) fn parse(text: &str) -> Result<Self, AwsError> {
-        let catalogue_id = match text.strip_prefix("arn:") {
-            None => text,
-            Some(_) => match resource_of(text).ok_or_else(invalid)? {
-                Resource::Catalogue(id) => id,
-                Resource::Own => {
-                    return Ok(Self { claude: None });
-                }
-            },
-        };
-        let (geography, rest) = split_geography(catalogue_id);
-        let (provider, name) = rest.split_once('.').ok_or_else(invalid)?;
-        if !PROVIDERS.contains(&provider) || !is_name(name) {
-            return Err(invalid());
+        let named = Named::parse(text)?;
+        match &named.model {
+            Self::Claude(name) if named.geography.is_none() && needs_profile(name) => {
+                Err(AwsError::validation(format!(
+                    "Invocation of model ID {} with on-demand throughput isn’t supported. Retry your request with the \
+                     ID or ARN of an inference profile that contains this model.",
+                    named.id
+                )))
+            }
+            _ => Ok(named.model),
         }
-        let claude = (provider == "anthropic").then(|| name.to_owned());
-        if let Some(claude) = &claude {
-            check_claude(claude, geography, catalogue_id)?;
+    }
+
+    /// Refuses what `CountTokens` refuses.
+    ///
+    /// It takes the ids of models alone and no inference profiles, though the model behind one may count;
+    /// and it does not ask whether the model is to be had on demand. Claude counts from 3.5 on.
+    pub(super) fn check_countable(text: &str) -> Result<(), AwsError> {
+        let named = Named::parse(text)?;
+        match &named.model {
+            Self::Claude(name) if named.geography.is_none() && version_in(name) >= (3, 5) => Ok(()),
+            _ => Err(AwsError::validation("The provided model doesn't support counting tokens.")),
         }
-        Ok(Self { claude })
     }
 
     /// The most `maxTokens` may ask for, where Bedrock is known to check it.
     ///
     /// From Anthropic's model table: 4096 for Claude 3, 8192 for Claude 3.5.
     pub(super) fn output_limit(&self) -> Option<i64> {
-        let claude = self.claude.as_deref()?;
+        let claude = self.claude()?;
         if claude.starts_with("claude-3-5-") {
             Some(8_192)
         } else if ["claude-3-haiku", "claude-3-sonnet", "claude-3-opus"].iter().any(|model| claude.starts_with(model)) {
@@ -101,7 +120,67 @@ impl ModelId {
 
     /// Major and minor version, when the model is a Claude.
     fn claude_version(&self) -> Option<(u32, u32)> {
-        self.claude.as_deref().map(version_in)
+        self.claude().map(version_in)
+    }
+
+    fn claude(&self) -> Option<&str> {
+        match self {
+            Self::Claude(name) => Some(name),
+            Self::Nova | Self::Other | Self::Own => None,
+        }
+    }
+
+    /// How the model caches prompts; none when it does not.
+    ///
+    /// From the user guide's page on prompt caching: Claude from 3.5 Haiku and 3.7 Sonnet on, and Nova.
+    pub(super) fn caching(&self) -> Option<Caching> {
+        let of_tools = |least_tokens| Some(Caching { least_tokens, of_tools: true });
+        match self {
+            Self::Nova => Some(Caching { least_tokens: 1_000, of_tools: false }),
+            Self::Other => None,
+            // The second 3.5 Sonnet caches for accounts that tried it in its preview, and for nobody else.
+            Self::Claude(name) if version_in(name) < (3, 5) || name.starts_with("claude-3-5-sonnet") => None,
+            Self::Claude(name) if name.starts_with("claude-3-5-haiku") => of_tools(2_048),
+            Self::Claude(name) if version_in(name) >= (4, 5) && !name.contains("sonnet") => of_tools(4_096),
+            Self::Claude(_) | Self::Own => of_tools(1_024),
+        }
+    }
+}
+
+/// A model as an id names it.
+struct Named<'a> {
+    model: ModelId,
+    /// Where an inference profile answers.
+    geography: Option<&'a str>,
+    /// Without the rest of an ARN.
+    id: &'a str,
+}
+
+// === impl Named ===
+
+impl<'a> Named<'a> {
+    fn parse(text: &'a str) -> Result<Self, AwsError> {
+        let id = match text.strip_prefix("arn:") {
+            None => text,
+            Some(_) => match resource_of(text).ok_or_else(invalid)? {
+                Resource::Catalogue(id) => id,
+                Resource::Own => return Ok(Self { model: ModelId::Own, geography: None, id: text }),
+            },
+        };
+        let (geography, rest) = split_geography(id);
+        let (provider, name) = rest.split_once('.').ok_or_else(invalid)?;
+        if !PROVIDERS.contains(&provider) || !is_name(name) {
+            return Err(invalid());
+        }
+        let model = match provider {
+            "anthropic" => {
+                check_claude(name)?;
+                ModelId::Claude(name.to_owned())
+            }
+            "amazon" if name.starts_with("nova-") => ModelId::Nova,
+            _ => ModelId::Other,
+        };
+        Ok(Self { model, geography, id })
     }
 }
 
@@ -139,7 +218,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Checks a Claude name: words and one- or two-digit numbers, a date, a version.
-fn check_claude(name: &str, geography: Option<&str>, id: &str) -> Result<(), AwsError> {
+fn check_claude(name: &str) -> Result<(), AwsError> {
     if RETIRED.contains(&name) {
         return Err(AwsError::new(
             StatusCode::NOT_FOUND,
@@ -154,12 +233,6 @@ fn check_claude(name: &str, geography: Option<&str>, id: &str) -> Result<(), Aws
     if !well_formed || !versioned {
         return Err(invalid());
     }
-    if geography.is_none() && needs_profile(segments) {
-        return Err(AwsError::validation(format!(
-            "Invocation of model ID {id} with on-demand throughput isn’t supported. Retry your \
-             request with the ID or ARN of an inference profile that contains this model."
-        )));
-    }
     Ok(())
 }
 
@@ -173,14 +246,14 @@ fn is_claude_segment(segment: &str) -> bool {
 }
 
 /// Models from Claude 3.7 on are reached through inference profiles only.
-fn needs_profile(segments: &str) -> bool {
-    version_in(segments) >= (3, 7)
+fn needs_profile(name: &str) -> bool {
+    version_in(name) >= (3, 7)
 }
 
 /// The first two numbers of a Claude's name that are no date; what is missing is 0.
-fn version_in(segments: &str) -> (u32, u32) {
+fn version_in(name: &str) -> (u32, u32) {
     let mut numbers =
-        segments.split('-').filter(|segment| segment.len() <= 2).filter_map(|segment| segment.parse::<u32>().ok());
+        name.split('-').filter(|segment| segment.len() <= 2).filter_map(|segment| segment.parse::<u32>().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
@@ -260,5 +333,44 @@ mod tests {
         assert!(!takes("eu.anthropic.claude-opus-4-6-v1"));
         assert!(!takes("eu.anthropic.claude-sonnet-4-6"));
         assert!(!takes("global.anthropic.claude-opus-5"));
+    }
+
+    #[test]
+    fn models_cache_prompts_from_3_5_haiku_and_3_7_sonnet_on() {
+        let least = |id: &str| {
+            let model = ModelId::parse(id).expect("a known model");
+            model.caching().map(|caching| caching.least_tokens)
+        };
+        assert_eq!(least("eu.anthropic.claude-3-5-sonnet-20240620-v1:0"), None);
+        assert_eq!(least("anthropic.claude-3-haiku-20240307-v1:0"), None);
+        assert_eq!(least("mistral.mistral-large-2402-v1:0"), None);
+        assert_eq!(least("us.anthropic.claude-3-5-sonnet-20241022-v2:0"), None);
+        assert_eq!(least("eu.anthropic.claude-3-7-sonnet-20250219-v1:0"), Some(1_024));
+        assert_eq!(least("us.anthropic.claude-3-5-haiku-20241022-v1:0"), Some(2_048));
+        assert_eq!(least("eu.anthropic.claude-sonnet-4-5-20250929-v1:0"), Some(1_024));
+        assert_eq!(least("eu.anthropic.claude-haiku-4-5-20251001-v1:0"), Some(4_096));
+        assert_eq!(least("amazon.nova-lite-v1:0"), Some(1_000));
+    }
+
+    #[test]
+    fn models_count_tokens_under_their_own_ids_alone() {
+        let verdict = |id: &str| ModelId::check_countable(id).map_err(|error| error.to_string());
+        for id in [
+            "anthropic.claude-3-5-sonnet-20240620-v1:0",
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
+        ] {
+            assert_eq!(verdict(id), Ok(()), "{id}");
+        }
+        for id in [
+            "eu.anthropic.claude-3-5-sonnet-20240620-v1:0",
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-6",
+            "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abcdefghijkl",
+            "anthropic.claude-3-haiku-20240307-v1:0",
+            "amazon.nova-lite-v1:0",
+        ] {
+            let refused = "ValidationException: The provided model doesn't support counting tokens.";
+            assert_eq!(verdict(id), Err(refused.to_owned()), "{id}");
+        }
     }
 }

@@ -16,12 +16,13 @@ use futures::StreamExt;
 use super::answer::{EventWriter, exception};
 use super::event_stream::{self, Event};
 use super::fault::{self, Fault};
+use super::part::{Part, Parts};
 use super::watch::CallRecord;
-use crate::engine::{EngineError, Piece, Pieces};
+use crate::engine::EngineError;
 
 /// A stream under way.
 pub(super) struct AnswerStream {
-    pieces: Pieces,
+    parts: Parts,
     writer: EventWriter,
     fault: Option<Fault>,
     record: CallRecord,
@@ -42,8 +43,8 @@ enum Trouble {
 // === impl AnswerStream ===
 
 impl AnswerStream {
-    pub(super) fn new(pieces: Pieces, fault: Option<Fault>, record: CallRecord) -> Self {
-        Self { pieces, writer: EventWriter::default(), fault, record, due: VecDeque::new(), sent: 0, ended: false }
+    pub(super) fn new(parts: Parts, fault: Option<Fault>, record: CallRecord) -> Self {
+        Self { parts, writer: EventWriter::default(), fault, record, due: VecDeque::new(), sent: 0, ended: false }
     }
 
     /// The answer to the caller, its body still to be produced.
@@ -91,8 +92,8 @@ impl AnswerStream {
             if self.ended {
                 return None;
             }
-            match self.pieces.next().await {
-                Some(Ok(piece)) => self.take(piece),
+            match self.parts.next().await {
+                Some(Ok(part)) => self.take(part),
                 Some(Err(error)) => self.fail(&error),
                 None => self.fail(&EngineError::Failed("The model ended its answer without a stop reason.".into())),
             }
@@ -100,16 +101,16 @@ impl AnswerStream {
         self.due.pop_front()
     }
 
-    fn take(&mut self, piece: Piece) {
-        if let Piece::End { usage, .. } = &piece {
-            self.record.used(*usage);
+    fn take(&mut self, part: Part) {
+        if let Part::End(end) = &part {
+            self.record.used(end.usage);
             self.record.succeeded();
             self.ended = true;
         } else {
             self.record.produced();
         }
         let latency = self.record.latency_milliseconds();
-        self.due.extend(self.writer.write(piece, latency));
+        self.due.extend(self.writer.write(part, latency));
     }
 
     fn fail(&mut self, error: &EngineError) {

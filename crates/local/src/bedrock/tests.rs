@@ -1,7 +1,9 @@
 //! The service from outside: raw HTTP where the wire is the point, AWS's own SDK where its errors are.
 
+mod caching;
 mod faults;
 mod flow;
+mod guardrails;
 mod refusals;
 mod relayed;
 
@@ -23,11 +25,14 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{Bedrock, Brain, Fault, Faults, ModelCall, ModelCallWatch, router};
+use super::{Bedrock, Brain, Fault, Faults, Guardrail, ModelCall, ModelCallWatch, router};
 use crate::engine::conversation::{Conversation, StopReason, ToolUse, Usage};
 use crate::engine::{Engine, EngineError, Piece, Pieces, Scripted};
 
 const MODEL: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
+
+/// The same by the id that counts tokens: inference profiles don't.
+const COUNTING_MODEL: &str = "anthropic.claude-3-5-sonnet-20240620-v1:0";
 
 /// Long enough for anything that happens at all.
 const SOON: Duration = Duration::from_secs(10);
@@ -240,14 +245,16 @@ async fn aws_sdk_reads_both_forms_alike_and_takes_arns() {
 async fn tokens_are_counted_as_the_call_would_use_them() {
     let service = Service::scripted().await;
     let question: Value = serde_json::from_str(&hello()).expect("JSON");
-    let counted = service.post("count-tokens", json!({ "input": { "converse": question } }).to_string()).await;
+    let counted =
+        service.post_to(COUNTING_MODEL, "count-tokens", json!({ "input": { "converse": question } }).to_string()).await;
     let counted: Value = counted.json().await.expect("JSON");
     let used: Value = service.post("converse", hello()).await.json().await.expect("JSON");
     assert_eq!(counted["inputTokens"], used["usage"]["inputTokens"]);
 
     let native = aws_smithy_types::base64::encode(r#"{"messages":[{"role":"user","content":"Hello you"}]}"#);
-    let counted =
-        service.post("count-tokens", json!({ "input": { "invokeModel": { "body": native } } }).to_string()).await;
+    let counted = service
+        .post_to(COUNTING_MODEL, "count-tokens", json!({ "input": { "invokeModel": { "body": native } } }).to_string())
+        .await;
     assert_eq!(counted.text().await.expect("a body"), r#"{"inputTokens":2}"#);
 }
 

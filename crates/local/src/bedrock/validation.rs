@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cache;
 use super::media;
 use super::model_id::ModelId;
 use crate::aws_error::AwsError;
@@ -32,12 +33,7 @@ pub(super) fn conversation(body: &[u8], model: &ModelId) -> Result<Conversation,
     check_inference(&conversation.inference_config, model)?;
     check_grammar(&conversation)?;
     check_prefill(&conversation, model)?;
-    if conversation.guardrail_config.is_some() {
-        // True of this endpoint: there are no guardrails here, and to pass over one would be worse.
-        return Err(AwsError::validation(
-            "The guardrail identifier or version provided in the request does not exist.",
-        ));
-    }
+    cache::check(&conversation, model)?;
     if tokens::count_conversation(&conversation) > CONTEXT_WINDOW {
         return Err(AwsError::validation("Input is too long for requested model."));
     }
@@ -45,6 +41,8 @@ pub(super) fn conversation(body: &[u8], model: &ModelId) -> Result<Conversation,
 }
 
 /// Reads and checks the body of `count-tokens`, and counts.
+///
+/// Cache points and a guardrail change nothing about the count.
 pub(super) fn count_tokens(body: &[u8]) -> Result<u64, AwsError> {
     let mut body = json(body)?;
     let input = body.get_mut("input").map(Value::take).unwrap_or_default();
@@ -94,16 +92,18 @@ fn count_texts(value: &Value) -> u64 {
 }
 
 /// Parses `body` whole first: a lone surrogate is refused wherever it is, in ignored members too.
-fn json(body: &[u8]) -> Result<Value, AwsError> {
+pub(super) fn json(body: &[u8]) -> Result<Value, AwsError> {
     serde_json::from_slice(body)
         .map_err(|error| AwsError::validation(format!("The request body is not valid JSON: {error}")))
 }
 
-fn shaped<T: for<'de> Deserialize<'de>>(value: Value, under: &str) -> Result<T, AwsError> {
+/// A request's value as what it should be; `under` is where it is, with a dot at its end.
+pub(super) fn shaped<T: for<'de> Deserialize<'de>>(value: Value, under: &str) -> Result<T, AwsError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
+        let place = format!("{under}{}", place(error.path()));
         AwsError::validation(format!(
-            "1 validation error detected: Value at '{under}{}' failed to satisfy constraint: {}",
-            place(error.path()),
+            "1 validation error detected: Value at '{}' failed to satisfy constraint: {}",
+            place.trim_end_matches('.'),
             error.inner()
         ))
     })

@@ -1,4 +1,4 @@
-//! The body of `converse`: the engine run to its end, and one JSON object.
+//! The body of `converse`: the answer taken to its end, and one JSON object.
 
 use std::io;
 
@@ -12,18 +12,13 @@ use serde_json::Value;
 
 use super::answer::Gathered;
 use super::fault::{self, Fault};
+use super::part::{Part, Parts};
 use super::watch::CallRecord;
 use crate::aws_error::AwsError;
-use crate::engine::conversation::Conversation;
-use crate::engine::{Engine, EngineError, Piece, Pieces};
+use crate::engine::EngineError;
 
-/// Runs the engine to its end and answers with one body.
-pub(super) async fn answer(
-    engine: &dyn Engine,
-    conversation: Conversation,
-    fault: Option<Fault>,
-    record: &mut CallRecord,
-) -> Result<Response, AwsError> {
+/// Takes the answer to its end and answers with one body.
+pub(super) async fn answer(parts: Parts, fault: Option<Fault>, record: &mut CallRecord) -> Result<Response, AwsError> {
     match fault {
         Some(Fault::StreamError { .. }) => {
             return Err(EngineError::Failed("The model ended with an error.".into()).into());
@@ -35,7 +30,7 @@ pub(super) async fn answer(
         Some(Fault::Slow { pause }) => tokio::time::sleep(pause).await,
         _ => {}
     }
-    let body = gather(engine.answer(conversation), record).await?;
+    let body = gather(parts, record).await?;
     Ok(match fault {
         Some(Fault::Cut { .. } | Fault::Corrupt { .. } | Fault::Silence { .. }) => {
             record.failed("FaultInjected");
@@ -45,22 +40,22 @@ pub(super) async fn answer(
     })
 }
 
-async fn gather(mut pieces: Pieces, record: &mut CallRecord) -> Result<Value, AwsError> {
+async fn gather(mut parts: Parts, record: &mut CallRecord) -> Result<Value, AwsError> {
     let mut gathered = Gathered::default();
-    while let Some(piece) = pieces.next().await {
-        match piece? {
-            Piece::Text(text) => {
+    while let Some(part) = parts.next().await {
+        match part? {
+            Part::Text(text) => {
                 record.produced();
                 gathered.push_text(&text);
             }
-            Piece::ToolUse(call) => {
+            Part::ToolUse(call) => {
                 record.produced();
                 gathered.push_call(&call);
             }
-            Piece::End { reason, usage } => {
-                record.used(usage);
+            Part::End(end) => {
+                record.used(end.usage);
                 record.succeeded();
-                return Ok(gathered.finish(reason, usage, record.latency_milliseconds()));
+                return Ok(gathered.finish(&end, record.latency_milliseconds()));
             }
         }
     }

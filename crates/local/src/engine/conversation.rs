@@ -24,7 +24,7 @@ pub struct Conversation {
     pub inference_config: InferenceConfig,
     /// The tools the model may call.
     pub tool_config: Option<ToolConfig>,
-    /// A guardrail to apply, not interpreted here.
+    /// A guardrail to apply; engines don't look at it.
     pub guardrail_config: Option<Value>,
 }
 
@@ -211,6 +211,8 @@ pub enum StopReason {
     StopSequence,
     /// The model's provider withheld the answer.
     ContentFiltered,
+    /// A guardrail blocked the prompt or the answer, or masked words of the answer.
+    GuardrailIntervened,
 }
 
 /// Tokens of one call.
@@ -227,11 +229,7 @@ pub struct Usage {
 impl Conversation {
     /// The texts of the system prompt, in order.
     pub fn system_texts(&self) -> impl Iterator<Item = &str> {
-        self.system.iter().filter_map(|block| match block {
-            SystemBlock::Text(text) => Some(text.as_str()),
-            SystemBlock::GuardContent(content) => content.pointer("/text/text")?.as_str(),
-            SystemBlock::CachePoint(_) => None,
-        })
+        self.system.iter().filter_map(SystemBlock::text)
     }
 
     /// The configured tools; empty when there are none.
@@ -242,6 +240,19 @@ impl Conversation {
     /// The turns of the user, oldest first.
     pub fn user_messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
         self.messages.iter().filter(|message| message.role == Role::User)
+    }
+}
+
+// === impl SystemBlock ===
+
+impl SystemBlock {
+    /// The words of the block, if it has any.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::GuardContent(content) => content.pointer("/text/text")?.as_str(),
+            Self::CachePoint(_) => None,
+        }
     }
 }
 

@@ -9,13 +9,13 @@
 
 use serde_json::Value;
 
-use super::conversation::{ContentBlock, Conversation, Message, Tool};
+use super::conversation::{ContentBlock, Conversation, Message, SystemBlock, Tool};
 
 /// ASCII letters or digits that one token holds at most.
 const WIDTH: usize = 6;
 
 /// What Bedrock adds for a message's role and delimiters.
-const PER_MESSAGE: u64 = 4;
+pub(crate) const PER_MESSAGE: u64 = 4;
 
 /// An image of the size most clients send: about 1.15 megapixels at 750 pixels a token.
 const PER_IMAGE: u64 = 1_568;
@@ -46,13 +46,19 @@ pub fn count(text: &str) -> u64 {
 
 /// How many tokens a model is sent for `conversation`: system prompt, tools and messages.
 pub fn count_conversation(conversation: &Conversation) -> u64 {
-    let system = conversation.system_texts().map(count).sum::<u64>();
+    let system = conversation.system.iter().map(count_system).sum::<u64>();
     let tools = conversation.tools().iter().map(count_tool).sum::<u64>();
     let messages = conversation.messages.iter().map(count_message).sum::<u64>();
     system + tools + messages
 }
 
-fn count_tool(tool: &Tool) -> u64 {
+/// Tokens of a part of the system prompt.
+pub(crate) fn count_system(block: &SystemBlock) -> u64 {
+    block.text().map_or(0, count)
+}
+
+/// Tokens of a tool's specification.
+pub(crate) fn count_tool(tool: &Tool) -> u64 {
     tool.specification().map_or(0, |specification| {
         count(&specification.name)
             + specification.description.as_deref().map_or(0, count)
@@ -64,7 +70,8 @@ fn count_message(message: &Message) -> u64 {
     PER_MESSAGE + message.content.iter().map(count_block).sum::<u64>()
 }
 
-fn count_block(block: &ContentBlock) -> u64 {
+/// Tokens of a part of a message.
+pub(crate) fn count_block(block: &ContentBlock) -> u64 {
     match block {
         ContentBlock::Text(text) => count(text),
         ContentBlock::Image(_) => PER_IMAGE,

@@ -110,7 +110,7 @@ impl Local {
         let watch = SessionWatch::new(Attribution::new(sessions.clone()), notices.clone());
         let router = door::router(door)
             .merge(memory::router(memory.clone()))
-            .merge(bedrock::router(bedrock.watched_by(Arc::new(watch))))
+            .merge(bedrock::router(bedrock.with_guardrails(config.guardrails).watched_by(Arc::new(watch))))
             .fallback(unknown_operation)
             .method_not_allowed_fallback(unknown_operation)
             .layer(from_fn_with_state(Arc::new(gate), gate::check))
