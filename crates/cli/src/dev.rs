@@ -4,11 +4,14 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcore_local::bedrock::{Bedrock, Brain, FaultSyntaxError, Faults, Relay, RelayError};
+use agentcore_local::bedrock::{
+    Bedrock, Brain, FaultSyntaxError, Faults, Guardrail, GuardrailError, Relay, RelayError,
+};
 use agentcore_local::engine::{OpenAi, OpenAiError, Scripted};
 use agentcore_local::{
     Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, Notice, SessionTimes, StartError,
@@ -40,6 +43,10 @@ pub(crate) enum DevError {
         "--agent {0} names no command; write it as --agent name='command with arguments' or name=http://127.0.0.1:8080"
     )]
     NoCommand(String),
+    #[error("guardrail {}: cannot be read: {source}", file.display())]
+    UnreadableGuardrail { file: PathBuf, source: std::io::Error },
+    #[error("guardrail {}: {source}", file.display())]
+    Guardrail { file: PathBuf, source: GuardrailError },
     #[error("this program cannot find itself, to start the agents from: {0}")]
     NoProgram(#[source] std::io::Error),
 }
@@ -50,6 +57,7 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, dev.port)),
         data_directory: Some(dev.data.clone()),
         agents: agents(&dev)?,
+        guardrails: guardrails(&dev)?,
         times: SessionTimes { idle_timeout: Duration::from_secs(dev.idle_timeout.into()), ..SessionTimes::default() },
         ..LocalConfig::default()
     };
@@ -94,6 +102,15 @@ async fn bedrock(dev: &Dev) -> Result<Bedrock, DevError> {
         faults.arm(fault)?;
     }
     Ok(Bedrock::new(brain).with_faults(faults))
+}
+
+fn guardrails(dev: &Dev) -> Result<Vec<Guardrail>, DevError> {
+    let read = |file: &PathBuf| {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| DevError::UnreadableGuardrail { file: file.clone(), source })?;
+        text.parse().map_err(|source| DevError::Guardrail { file: file.clone(), source })
+    };
+    dev.guardrails.iter().map(read).collect()
 }
 
 /// Ours, and those given on the command line, which may stand in for ours.
