@@ -181,3 +181,95 @@ fn a_fault_that_does_not_exist_is_refused_with_those_that_do() {
     assert_eq!(result["exception"], "ValidationException", "{result}");
     assert!(result["message"].as_str().is_some_and(|sentence| sentence.contains("throttle")), "{result}");
 }
+
+const CACHING_MODEL: &str = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
+
+#[test]
+fn inference_profiles_count_no_tokens() {
+    let aws = LocalAws::start();
+    let refused = boto3(&aws).order(json!({ "do": "count_tokens", "prompt": "Hello", "model": CACHING_MODEL }));
+    assert_eq!(refused["exception"], "ValidationException", "{refused}");
+}
+
+#[test]
+fn a_beginning_of_the_answer_is_gone_on_from() {
+    let aws = LocalAws::start();
+    let mut client = boto3(&aws);
+    let whole = converse(&mut client)["answer"]["output"]["message"]["content"][0]["text"].clone();
+    let (said, rest) = whole.as_str().and_then(|text| text.split_once(", ")).expect("a sentence of two parts");
+
+    let answer = client.order(json!({ "do": "converse", "messages": [
+        { "role": "user", "content": [{ "text": "I had a setback today" }] },
+        { "role": "assistant", "content": [{ "text": format!("{said},") }] },
+    ]}));
+
+    assert_eq!(answer["answer"]["output"]["message"]["content"][0]["text"], format!(" {rest}"), "{answer}");
+}
+
+#[test]
+fn calls_ordered_in_the_prompt_are_made() {
+    let aws = LocalAws::start();
+    let tool = json!({ "toolSpec": { "name": "weigh", "inputSchema": { "json": { "type": "object" } } } });
+    let answer = boto3(&aws).order(json!({
+        "do": "converse",
+        "prompt": r#"[[tool weigh {"kilograms": "much"}; tool nope {}]]"#,
+        "more": { "toolConfig": { "tools": [tool] } },
+    }));
+
+    let content = answer["answer"]["output"]["message"]["content"].as_array().expect("content");
+    let calls: Vec<_> = content.iter().map(|block| (&block["toolUse"]["name"], &block["toolUse"]["input"])).collect();
+    assert_eq!(calls, [(&json!("weigh"), &json!({ "kilograms": "much" })), (&json!("nope"), &json!({}))], "{answer}");
+    assert_eq!(answer["answer"]["stopReason"], "tool_use");
+}
+
+#[test]
+fn a_cached_prompt_is_written_and_then_read() {
+    let aws = LocalAws::start();
+    let mut client = boto3(&aws);
+    let order = json!({
+        "do": "converse",
+        "model": CACHING_MODEL,
+        "prompt": "Hello",
+        "more": { "system": [{ "text": "Be brief. ".repeat(400) }, { "cachePoint": { "type": "default" } }] },
+    });
+    let written = client.order(order.clone());
+    let read = client.order(order);
+
+    let tokens = |result: &Value, name: &str| result["answer"]["usage"][name].as_u64().expect("tokens");
+    assert!(tokens(&written, "cacheWriteInputTokens") > 1_024, "{written}");
+    assert_eq!(tokens(&read, "cacheReadInputTokens"), tokens(&written, "cacheWriteInputTokens"), "{read}");
+    assert_eq!((tokens(&written, "cacheReadInputTokens"), tokens(&read, "cacheWriteInputTokens")), (0, 0));
+}
+
+#[test]
+fn a_guardrail_from_a_file_is_applied_and_traced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("guardrail.json");
+    let definition = json!({
+        "name": "clinic",
+        "blockedInputMessaging": "I cannot talk about that.",
+        "blockedOutputsMessaging": "I would rather not say.",
+        "wordPolicyConfig": { "wordsConfig": [{ "text": "snake oil" }] },
+        "sensitiveInformationPolicyConfig": { "piiEntitiesConfig": [{ "type": "EMAIL", "action": "ANONYMIZE" }] },
+    });
+    std::fs::write(&file, definition.to_string()).expect("a file");
+    let aws = LocalAws::start_with(&["--guardrail", file.to_str().expect("a path in UTF-8")]);
+    let mut client = boto3(&aws);
+    let mut ask = |call: &str, prompt: &str| {
+        let guardrail = json!({ "guardrailIdentifier": "clinic", "guardrailVersion": "DRAFT", "trace": "enabled" });
+        client.order(json!({ "do": call, "prompt": prompt, "more": { "guardrailConfig": guardrail } }))
+    };
+
+    let blocked = ask("converse", "Have you got snake oil?");
+    assert_eq!(blocked["answer"]["stopReason"], "guardrail_intervened", "{blocked}");
+    assert_eq!(blocked["answer"]["output"]["message"]["content"][0]["text"], "I cannot talk about that.");
+    let word = &blocked["answer"]["trace"]["guardrail"]["inputAssessment"]["clinic"]["wordPolicy"]["customWords"][0];
+    assert_eq!(*word, json!({ "match": "snake oil", "action": "BLOCKED", "detected": true }), "{blocked}");
+
+    let masked = ask("converse_stream", "I write from a@b.ie");
+    let events = events(&masked);
+    assert!(text(events).contains("{EMAIL}"), "{masked}");
+    let trace = &events[events.len() - 1]["metadata"]["trace"]["guardrail"];
+    assert_eq!(trace["actionReason"], "Guardrail masked.", "{masked}");
+    assert!(trace["outputAssessments"]["clinic"][0]["invocationMetrics"].is_object(), "{masked}");
+}
