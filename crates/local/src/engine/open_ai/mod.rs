@@ -152,6 +152,7 @@ impl Engine for OpenAi {
 
 impl Peer {
     async fn begin(&self, conversation: &Conversation) -> Result<Arriving, EngineError> {
+        request::check(conversation)?;
         let body = request::body(conversation, self.model().await?);
         let request = self.client.post(self.address("chat/completions")).json(&body);
         let answer = self.send(request).await?;

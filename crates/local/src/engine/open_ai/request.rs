@@ -2,7 +2,48 @@
 
 use serde_json::{Value, json};
 
+use super::super::EngineError;
 use super::super::conversation::{ContentBlock, Conversation, Message, Role, ToolChoice, ToolResult, ToolResultStatus};
+
+/// Refuses what cannot be said in OpenAI's words, rather than leave it out.
+pub(super) fn check(conversation: &Conversation) -> Result<(), EngineError> {
+    let unsaid = conversation.messages.iter().flat_map(|message| &message.content).find_map(|block| match block {
+        ContentBlock::Image(image) if image.pointer("/source/bytes").is_none() => {
+            Some("an image in a bucket".to_owned())
+        }
+        ContentBlock::Document(document) if words_of(document).is_none() => {
+            let format = document.get("format").and_then(Value::as_str).unwrap_or("unknown");
+            Some(format!("a document of format {format}"))
+        }
+        ContentBlock::Video(_) => Some("a video".to_owned()),
+        ContentBlock::Audio(_) => Some("a recording".to_owned()),
+        _ => None,
+    });
+    match unsaid {
+        Some(what) => Err(EngineError::Unacceptable(format!(
+            "The model server takes words and images, not {what}. Send the words of it, or use another model."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The words of a document that consists of words.
+fn words_of(document: &Value) -> Option<String> {
+    let source = document.get("source")?;
+    if let Some(text) = source.get("text").and_then(Value::as_str) {
+        return Some(text.to_owned());
+    }
+    if let Some(blocks) = source.get("content").and_then(Value::as_array) {
+        let texts: Vec<&str> = blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect();
+        return Some(texts.join("\n"));
+    }
+    let format = document.get("format").and_then(Value::as_str).unwrap_or("txt");
+    if !["txt", "md", "csv", "html"].contains(&format) {
+        return None;
+    }
+    let bytes = aws_smithy_types::base64::decode(source.get("bytes")?.as_str()?).ok()?;
+    String::from_utf8(bytes).ok()
+}
 
 /// The body of `/chat/completions` that asks `model` the same as `conversation`.
 pub(super) fn body(conversation: &Conversation, model: &str) -> Value {
@@ -83,8 +124,8 @@ fn messages(conversation: &Conversation) -> Vec<Value> {
 /// Tool results are messages of their own there, and come before what the user adds.
 fn add_user_message(message: &Message, messages: &mut Vec<Value>) {
     messages.extend(message.tool_results().map(tool_message));
-    let has_images = message.content.iter().any(|block| matches!(block, ContentBlock::Image(_)));
-    if has_images {
+    let is_medium = |block: &ContentBlock| matches!(block, ContentBlock::Image(_) | ContentBlock::Document(_));
+    if message.content.iter().any(is_medium) {
         let parts: Vec<Value> = message.content.iter().filter_map(part).collect();
         messages.push(json!({ "role": "user", "content": parts }));
         return;
@@ -113,6 +154,11 @@ fn part(block: &ContentBlock) -> Option<Value> {
             let encoded = image.pointer("/source/bytes")?.as_str()?;
             let address = format!("data:image/{format};base64,{encoded}");
             Some(json!({ "type": "image_url", "image_url": { "url": address } }))
+        }
+        ContentBlock::Document(document) => {
+            let name = document.get("name").and_then(Value::as_str).unwrap_or("document");
+            let text = format!("Document \"{name}\":\n{}", words_of(document)?);
+            Some(json!({ "type": "text", "text": text }))
         }
         _ => None,
     }

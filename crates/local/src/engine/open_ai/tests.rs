@@ -276,3 +276,30 @@ fn an_address_that_is_none_is_refused_at_once() {
     };
     insta::assert_snapshot!(error, @"`127.0.0.1:11434` is not the address of a model server: give one like http://127.0.0.1:11434/v1");
 }
+
+#[tokio::test]
+async fn a_beginning_of_the_answer_is_to_be_continued() {
+    let server = ModelServer::streaming(&[json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] })]);
+    let conversation = json!({ "messages": [
+        { "role": "user", "content": [{ "text": "Hello" }] },
+        { "role": "assistant", "content": [{ "text": "Good" }] },
+    ]});
+    ask(&server.start().await, conversation).await.expect("an answer");
+
+    let body = server.asked().1;
+    assert_eq!(body["messages"][1], json!({ "role": "assistant", "content": "Good" }));
+    assert_eq!((&body["continue_final_message"], &body["add_generation_prompt"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn documents_of_words_are_said_and_others_refused() {
+    let with = |document: Value| json!({ "messages": [{ "role": "user", "content": [{ "text": "Read" }, { "document": document }] }] });
+    let server = ModelServer::streaming(&[json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] })]);
+    let notes = with(json!({ "format": "md", "name": "notes", "source": { "bytes": "aGk=" } }));
+    ask(&server.start().await, notes).await.expect("an answer");
+    assert_eq!(server.asked().1["messages"][0]["content"][1]["text"], "Document \"notes\":\nhi");
+
+    let plan = with(json!({ "format": "pdf", "name": "plan", "source": { "bytes": "aGk=" } }));
+    let error = ask("http://127.0.0.1:1/v1", plan).await.expect_err("refused before it is sent");
+    insta::assert_snapshot!(error, @"The model server takes words and images, not a document of format pdf. Send the words of it, or use another model.");
+}
