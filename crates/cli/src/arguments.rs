@@ -59,7 +59,7 @@ pub(crate) struct Dev {
     /// Make model calls fail: throttle, unavailable, cut@N, silence@N, slow=MILLIS and others; `*N` for N calls
     #[arg(long = "fault", value_name = "FAULT")]
     pub(crate) faults: Vec<String>,
-    /// A guardrail that model calls may name: a JSON file as CreateGuardrail takes it, known by its `name`
+    /// A guardrail that model calls may name: a JSON file as `CreateGuardrail` takes it, known by its `name`
     #[arg(long = "guardrail", value_name = "FILE")]
     pub(crate) guardrails: Vec<PathBuf>,
     /// End a session after so many idle seconds, as AgentCore does
