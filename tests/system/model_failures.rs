@@ -23,17 +23,13 @@ fn request(prompt: &str) -> ModelRequest {
 
 fn model(endpoint: &str, model_id: &str) -> Bedrock {
     let region = Region::parse("eu-west-1", Residency::Eu).expect("Ireland is in the EU");
-    let settings = ModelSettings {
-        model_id: ModelId::parse(model_id, Residency::Any).expect("an id"),
-        region: region.clone(),
-        max_tokens: None,
-        temperature: None,
-        patience: Patience {
-            first_token: Duration::from_secs(10),
-            token_gap: Duration::from_millis(700),
-            whole_answer: Duration::from_secs(10),
-        },
+    let model_id = ModelId::parse(model_id, Residency::Any).expect("an id");
+    let patience = Patience {
+        first_token: Duration::from_secs(10),
+        token_gap: Duration::from_millis(700),
+        whole_answer: Duration::from_secs(10),
     };
+    let settings = ModelSettings { patience, ..ModelSettings::new(model_id, region.clone()) };
     Bedrock::new(&settings, Arc::new(Aws::at(endpoint, region)))
 }
 

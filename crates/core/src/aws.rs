@@ -42,6 +42,12 @@ impl Aws {
         Self { endpoint: Some(endpoint.into()), ..Self::new(region) }
     }
 
+    /// The same AWS in another region, with a connection of its own.
+    #[must_use]
+    pub fn in_region(&self, region: Region) -> Self {
+        Self { endpoint: self.endpoint.clone(), ..Self::new(region) }
+    }
+
     /// The region's name.
     pub fn region(&self) -> &str {
         self.region.as_str()

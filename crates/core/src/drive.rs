@@ -313,7 +313,12 @@ async fn recite(outcome: &TurnOutcome, events: &mpsc::Sender<TurnEvent>) {
     let mut said = vec![ModelEvent::MessageStart { role: Role::Assistant }];
     said.extend(blocks);
     said.push(ModelEvent::MessageStop { stop_reason: stop_reason.clone() });
-    said.push(ModelEvent::Metadata { usage: outcome.usage, metrics: Metrics::default(), guardrail: None });
+    said.push(ModelEvent::Metadata {
+        usage: outcome.usage,
+        metrics: Metrics::default(),
+        guardrail: None,
+        served: None,
+    });
     for event in said {
         if events.send(TurnEvent::Model(event)).await.is_err() {
             return;

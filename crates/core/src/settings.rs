@@ -4,12 +4,14 @@
 //! variable, its value and the remedy. Nothing here touches the network or the disk.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::ModelParameters;
 use crate::model::residency::{DEFAULT_MODEL_ID, DEFAULT_REGION, ModelId, Region, Residency, ResidencyError};
+use crate::model::retry::RetryPolicy;
 
 /// How many tokens of earlier turns go with a call unless `HISTORY_TOKENS` says otherwise: some
 /// hundred short turns, at 0.07 USD of input tokens a call at the most for Claude 3.5 Sonnet.
@@ -42,6 +44,21 @@ pub struct ModelSettings {
     pub temperature: Option<f32>,
     /// How long a silent model is waited for.
     pub patience: Patience,
+    /// `MODEL_FALLBACKS`: who stands in when `MODEL_ID` fails, in this order.
+    pub fallbacks: Vec<ModelPlace>,
+    /// `MODEL_ID_SMALL`: who is asked for turns that need no more.
+    pub small: Option<ModelPlace>,
+    /// `MODEL_ATTEMPTS` and `MODEL_RETRY_SECONDS`.
+    pub retry: RetryPolicy,
+}
+
+/// A model, and the region where it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPlace {
+    /// The model or inference profile.
+    pub model_id: ModelId,
+    /// Where.
+    pub region: Region,
 }
 
 /// How long a silent model is waited for.
@@ -123,14 +140,40 @@ impl Settings {
 // === impl ModelSettings ===
 
 impl ModelSettings {
+    /// The variable that names the models that stand in.
+    pub const FALLBACKS: &str = "MODEL_FALLBACKS";
+    /// The variable that names the model for turns that need no more.
+    pub const SMALL: &str = "MODEL_ID_SMALL";
+
+    /// One model in one region, and everything else as when nothing is set.
+    pub fn new(model_id: ModelId, region: Region) -> Self {
+        Self {
+            model_id,
+            region,
+            max_tokens: None,
+            temperature: None,
+            patience: Patience::default(),
+            fallbacks: Vec::new(),
+            small: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+
     fn read(environment: &Environment<'_>) -> Result<Self, SettingsError> {
         let residency =
             environment.get("DATA_RESIDENCY").map_or(Ok(Residency::Eu), |value| Residency::parse(&value))?;
         let model_id = environment.get("MODEL_ID").unwrap_or_else(|| DEFAULT_MODEL_ID.to_owned());
         let region = environment.get("AWS_REGION").unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let region = Region::parse(&region, residency)?;
+        let place = |variable, entry: &str| ModelPlace::parse(variable, entry.trim(), &region, residency);
+        let fallbacks = environment.get(Self::FALLBACKS).unwrap_or_default();
+        let fallbacks = fallbacks.split(',').filter(|entry| !entry.trim().is_empty());
         Ok(Self {
             model_id: ModelId::parse(&model_id, residency)?,
-            region: Region::parse(&region, residency)?,
+            fallbacks: fallbacks.map(|entry| place(Self::FALLBACKS, entry)).collect::<Result<_, _>>()?,
+            small: environment.get(Self::SMALL).map(|entry| place(Self::SMALL, &entry)).transpose()?,
+            retry: read_retry(environment)?,
+            region: region.clone(),
             max_tokens: environment
                 .parse("MAX_TOKENS", "must be a whole number of tokens, at least 1", |&tokens| tokens > 0)?,
             temperature: environment
@@ -147,6 +190,47 @@ impl ModelSettings {
         if self.temperature.is_some() {
             parameters.temperature = self.temperature;
         }
+    }
+}
+
+fn read_retry(environment: &Environment<'_>) -> Result<RetryPolicy, SettingsError> {
+    let default = RetryPolicy::default();
+    let attempts = environment
+        .parse(RetryPolicy::ATTEMPTS, "must be a number of attempts from 1 to 10", |attempts: &NonZeroU32| {
+            attempts.get() <= 10
+        })?
+        .unwrap_or(default.attempts());
+    let seconds = environment
+        .parse(RetryPolicy::SECONDS, "must be a number of seconds from 0 to 600", |value: &f64| {
+            (0.0..=600.0).contains(value)
+        })?
+        .map_or(default.within(), Duration::from_secs_f64);
+    Ok(RetryPolicy::new(attempts, seconds))
+}
+
+// === impl ModelPlace ===
+
+impl ModelPlace {
+    /// Reads `MODEL` or `MODEL@REGION`, as `variable` takes it.
+    ///
+    /// # Errors
+    /// When the model may not be asked, or not there.
+    pub fn parse(
+        variable: &'static str,
+        entry: &str,
+        region: &Region,
+        residency: Residency,
+    ) -> Result<Self, ResidencyError> {
+        let (model_id, region) = match entry.split_once('@') {
+            Some((model_id, region)) => (model_id.trim(), Region::parse_for(variable, region.trim(), residency)?),
+            None => (entry, region.clone()),
+        };
+        Ok(Self { model_id: ModelId::parse_for(variable, model_id, residency)?, region })
+    }
+
+    /// The model's id, with its region where that is another than `usual`.
+    pub fn name_beside(&self, usual: &Region) -> String {
+        if self.region == *usual { self.model_id.to_string() } else { format!("{}@{}", self.model_id, self.region) }
     }
 }
 

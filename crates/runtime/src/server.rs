@@ -16,7 +16,7 @@ use agentcore_core::memory::file::{FileMemory, OpenError};
 use agentcore_core::memory::process::ProcessMemory;
 use agentcore_core::memory::sessions::Sessions;
 use agentcore_core::model::Model;
-use agentcore_core::model::bedrock::Bedrock;
+use agentcore_core::model::resilient::Resilient;
 use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
@@ -130,7 +130,7 @@ impl<A: Agent> Server<A> {
         let read = |name: &str| std::env::var(name).ok();
         let settings = Settings::read(read)?;
         let aws = Arc::new(Aws::new(settings.model.region.clone()));
-        let model = Arc::new(Bedrock::new(&settings.model, Arc::clone(&aws)));
+        let model = Arc::new(Resilient::from_settings(&settings.model, &aws));
         let memory: Arc<dyn SessionMemory> = match &settings.memory {
             MemorySettings::AgentCore { memory_id } => Arc::new(AgentCoreMemory::new(memory_id, aws)),
             MemorySettings::File(path) => Arc::new(FileMemory::open(path)?),

@@ -10,7 +10,7 @@ use agentcore_runtime::core::memory::identity::SessionKey;
 
 use agentcore_runtime::core::model::bedrock::Bedrock;
 use agentcore_runtime::core::model::{Model as _, ModelRequest};
-use agentcore_runtime::core::settings::{MemorySettings, Settings};
+use agentcore_runtime::core::settings::{MemorySettings, ModelPlace, ModelSettings, Settings};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
@@ -32,13 +32,21 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
     let region = Check::new("region", Outcome::Pass(settings.model.region.to_string()));
     let identity = identity(&aws).await;
     let known = matches!(identity, Outcome::Pass(_));
-    let (model, memory) = if known {
-        (model(settings, &aws).await, memory(settings, &aws).await)
-    } else {
-        let unasked = || Outcome::Skip("not asked without credentials".to_owned());
-        (unasked(), unasked())
-    };
-    vec![Check::new("credentials", identity), region, Check::new("model", model), Check::new("memory", memory)]
+    let unasked = || Outcome::Skip("not asked without credentials".to_owned());
+    let mut checks = vec![Check::new("credentials", identity), region];
+    for (subject, place) in models(&settings.model) {
+        checks.push(Check::new(subject, if known { model(settings, &place, &aws).await } else { unasked() }));
+    }
+    checks.push(Check::new("memory", if known { memory(settings, &aws).await } else { unasked() }));
+    checks
+}
+
+/// Every model that may be asked: one that stands in should not be found missing when it is needed.
+fn models(settings: &ModelSettings) -> Vec<(&'static str, ModelPlace)> {
+    let main = ModelPlace { model_id: settings.model_id.clone(), region: settings.region.clone() };
+    let fallbacks = settings.fallbacks.iter().cloned().map(|place| ("fallback model", place));
+    let small = settings.small.iter().cloned().map(|place| ("small model", place));
+    std::iter::once(("model", main)).chain(fallbacks).chain(small).collect()
 }
 
 async fn identity(aws: &Aws) -> Outcome {
@@ -66,10 +74,11 @@ fn reason(error: &SdkError<GetCallerIdentityError>) -> String {
     }
 }
 
-async fn model(settings: &Settings, aws: &Arc<Aws>) -> Outcome {
+async fn model(settings: &Settings, place: &ModelPlace, aws: &Aws) -> Outcome {
     let question = ModelRequest::question("Say yes.", LONGEST_ANSWER);
-    match Bedrock::new(&settings.model, Arc::clone(aws)).converse(&question).await {
-        Ok(_) => Outcome::Pass(format!("{} answers", settings.model.model_id)),
+    let aws = Arc::new(aws.in_region(place.region.clone()));
+    match Bedrock::of(&place.model_id, &settings.model, aws).converse(&question).await {
+        Ok(_) => Outcome::Pass(format!("{} answers", place.name_beside(&settings.model.region))),
         Err(error) => Outcome::Fail(error.to_string()),
     }
 }

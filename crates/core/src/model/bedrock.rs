@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamOutput as StreamOutput;
 use aws_sdk_bedrockruntime::types as sdk;
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError as StreamFailure;
+use aws_sdk_bedrockruntime::{Client, Config};
 use aws_smithy_runtime_api::http::Response as HttpResponse;
+use aws_smithy_types::retry::RetryConfig;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::OnceCell;
@@ -51,11 +52,22 @@ struct Asked {
 impl Bedrock {
     /// The model of `settings`. Nothing is connected yet.
     pub fn new(settings: &ModelSettings, aws: Arc<Aws>) -> Self {
-        Self { model_id: settings.model_id.clone(), patience: settings.patience, aws, client: OnceCell::new() }
+        Self::of(&settings.model_id, settings, aws)
+    }
+
+    /// Another model than that of `settings`, asked with the same patience.
+    pub fn of(model_id: &ModelId, settings: &ModelSettings, aws: Arc<Aws>) -> Self {
+        Self { model_id: model_id.clone(), patience: settings.patience, aws, client: OnceCell::new() }
     }
 
     async fn client(&self) -> &Client {
-        self.client.get_or_init(|| async { Client::new(self.aws.config().await) }).await
+        self.client.get_or_init(|| async { Client::from_conf(self.configured().await) }).await
+    }
+
+    /// A call is made once: [`super::resilient`] tries again, with the whole answer in view.
+    async fn configured(&self) -> Config {
+        let shared = self.aws.config().await;
+        aws_sdk_bedrockruntime::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build()
     }
 
     fn asked(&self) -> Asked {
@@ -88,6 +100,7 @@ impl Bedrock {
             stop_reason: output.stop_reason.as_str().into(),
             usage: output.usage.as_ref().map(usage_from).unwrap_or_default(),
             guardrail: None,
+            served: None,
         })
     }
 
@@ -395,6 +408,7 @@ fn event_from(event: sdk::ConverseStreamOutput) -> Option<ModelEvent> {
                 latency_ms: event.metrics.map_or(0, |metrics| u64::try_from(metrics.latency_ms).unwrap_or(0)),
             },
             guardrail: None,
+            served: None,
         },
         _ => return None,
     })

@@ -1,10 +1,16 @@
 //! Asking a model: what is asked, what comes back, and how it can fail.
 //!
 //! [`Model`] is the one seam between the turn and whoever generates text. The shapes are Converse's;
-//! [`bedrock`] is the implementation that calls AWS.
+//! [`bedrock`] is the implementation that calls AWS, and [`resilient`] makes one that bears failures of
+//! several that do not.
 
 pub mod bedrock;
+pub mod breaker;
+pub mod capabilities;
 pub mod residency;
+pub mod resilient;
+pub mod retry;
+mod seam;
 mod writing;
 
 use std::sync::Arc;
@@ -125,6 +131,17 @@ pub struct ModelAnswer {
     pub usage: Usage,
     /// What a Bedrock guardrail found, where one is set.
     pub guardrail: Option<GuardrailTrace>,
+    /// Who answered in the end, where several might have.
+    pub served: Option<Served>,
+}
+
+/// Who answered, and after how much trouble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The model, as the settings name it.
+    pub model: String,
+    /// How many calls it took, of all models; 1 when nothing went wrong.
+    pub attempts: u32,
 }
 
 /// What a Bedrock guardrail found, in names only but for [`Self::redactions`].
@@ -180,6 +197,9 @@ pub enum ModelEvent {
         /// What a Bedrock guardrail found; not for callers.
         #[serde(skip)]
         guardrail: Option<GuardrailTrace>,
+        /// Who answered in the end, where several might have; not for callers.
+        #[serde(skip)]
+        served: Option<Served>,
     },
 }
 
@@ -309,4 +329,60 @@ pub enum ModelError {
         /// What broke.
         reason: String,
     },
+}
+
+/// What can be done about a [`ModelError`] at once, without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// To ask the same model again: the trouble passes.
+    AskAgain,
+    /// To ask another model: this one will fail until somebody mends it.
+    AskAnother,
+    /// To ask otherwise: the request is what is wrong.
+    AskOtherwise,
+    /// Nothing.
+    Nothing,
+}
+
+// === impl ModelError ===
+
+impl ModelError {
+    /// What can be done about it at once.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Throttled { .. }
+            | Self::Unreachable { .. }
+            | Self::Unavailable { .. }
+            | Self::Silent { .. }
+            | Self::BrokenStream { .. } => Remedy::AskAgain,
+            Self::AccessDenied { .. } | Self::UnknownModel { .. } | Self::RetiredModel { .. } => Remedy::AskAnother,
+            Self::ContextTooLong { .. } | Self::InvalidRequest { .. } => Remedy::AskOtherwise,
+            Self::NoCredentials { .. } => Remedy::Nothing,
+        }
+    }
+
+    /// Seconds the service asks to wait, where it says so.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The kind of failure, for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "Throttled",
+            Self::AccessDenied { .. } => "AccessDenied",
+            Self::UnknownModel { .. } => "UnknownModel",
+            Self::RetiredModel { .. } => "RetiredModel",
+            Self::ContextTooLong { .. } => "ContextTooLong",
+            Self::InvalidRequest { .. } => "InvalidRequest",
+            Self::NoCredentials { .. } => "NoCredentials",
+            Self::Unreachable { .. } => "Unreachable",
+            Self::Unavailable { .. } => "Unavailable",
+            Self::Silent { .. } => "Silent",
+            Self::BrokenStream { .. } => "BrokenStream",
+        }
+    }
 }

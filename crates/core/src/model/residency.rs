@@ -51,16 +51,23 @@ pub enum ResidencyError {
         problem: String,
     },
     /// A model id with the version as people say it.
-    #[error("MODEL_ID={value} does not exist: Bedrock writes the version with dashes. Use MODEL_ID={right}")]
+    #[error("{variable}={value} does not exist: Bedrock writes the version with dashes. Use {variable}={right}")]
     Mistyped {
+        /// The variable.
+        variable: &'static str,
         /// What was set.
         value: String,
         /// What was meant.
         right: String,
     },
     /// No model has such an id.
-    #[error("MODEL_ID={0} is not a model id; {DEFAULT_MODEL_ID} is one")]
-    NotAModel(String),
+    #[error("{variable}={value} is not a model id; {DEFAULT_MODEL_ID} is one")]
+    NotAModel {
+        /// The variable.
+        variable: &'static str,
+        /// What was set.
+        value: String,
+    },
     /// There is no such rule.
     #[error("DATA_RESIDENCY={0} must be `eu` or `any`")]
     NotARule(String),
@@ -85,24 +92,32 @@ impl Residency {
 // === impl ModelId ===
 
 impl ModelId {
-    /// Checks `MODEL_ID` against what may be asked.
+    /// Checks the value of `variable` against what may be asked.
     ///
     /// # Errors
     /// When the id is mistyped or empty, and, unless `residency` is [`Residency::Any`], when it is not
     /// an EU inference profile: an id that begins with `eu.`, or the ARN of such a profile in an EU
     /// region.
-    pub fn parse(value: &str, residency: Residency) -> Result<Self, ResidencyError> {
+    pub fn parse_for(variable: &'static str, value: &str, residency: Residency) -> Result<Self, ResidencyError> {
         if let Some(right) = with_dashes(value) {
-            return Err(ResidencyError::Mistyped { value: value.to_owned(), right });
+            return Err(ResidencyError::Mistyped { variable, value: value.to_owned(), right });
         }
         let well_formed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
         if value.is_empty() || !value.chars().all(well_formed) {
-            return Err(ResidencyError::NotAModel(value.to_owned()));
+            return Err(ResidencyError::NotAModel { variable, value: value.to_owned() });
         }
         if residency == Residency::Eu && !is_eu_profile(value) {
-            return Err(outside_eu("MODEL_ID", value, "is not an EU inference profile (their ids begin with `eu.`)"));
+            return Err(outside_eu(variable, value, "is not an EU inference profile (their ids begin with `eu.`)"));
         }
         Ok(Self(value.to_owned()))
+    }
+
+    /// Checks `MODEL_ID`, as [`Self::parse_for`] does.
+    ///
+    /// # Errors
+    /// When it may not be asked.
+    pub fn parse(value: &str, residency: Residency) -> Result<Self, ResidencyError> {
+        Self::parse_for("MODEL_ID", value, residency)
     }
 
     /// The id as Bedrock takes it.
@@ -145,18 +160,26 @@ fn is_eu_profile(value: &str) -> bool {
 // === impl Region ===
 
 impl Region {
-    /// Checks `AWS_REGION` against where data may be sent.
+    /// Checks `AWS_REGION`, as [`Self::parse_for`] does.
+    ///
+    /// # Errors
+    /// When data may not be sent there.
+    pub fn parse(value: &str, residency: Residency) -> Result<Self, ResidencyError> {
+        Self::parse_for("AWS_REGION", value, residency)
+    }
+
+    /// Checks the value of `variable` against where data may be sent.
     ///
     /// # Errors
     /// When it is not one of [`EU_REGIONS`], unless `residency` is [`Residency::Any`].
-    pub fn parse(value: &str, residency: Residency) -> Result<Self, ResidencyError> {
+    pub fn parse_for(variable: &'static str, value: &str, residency: Residency) -> Result<Self, ResidencyError> {
         if residency == Residency::Eu && !EU_REGIONS.contains(&value) {
             let problem = match value {
                 "eu-west-2" => "is in the United Kingdom, not in the EU".to_owned(),
                 "eu-central-2" => "is in Switzerland, not in the EU".to_owned(),
                 _ => format!("is not an EU region (those are {})", EU_REGIONS.join(", ")),
             };
-            return Err(outside_eu("AWS_REGION", value, problem));
+            return Err(outside_eu(variable, value, problem));
         }
         Ok(Self(value.to_owned()))
     }

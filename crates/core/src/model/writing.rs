@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{BlockDelta, BlockStart, GuardrailTrace, ModelAnswer, ModelEvent};
+use super::{BlockDelta, BlockStart, GuardrailTrace, ModelAnswer, ModelEvent, Served};
 use crate::message::{ContentBlock, Message, Role, StopReason, ToolUse, Usage};
 
 /// Collects the events of one answer.
@@ -17,6 +17,7 @@ pub struct AnswerInWriting {
     stop_reason: Option<StopReason>,
     usage: Usage,
     guardrail: Option<GuardrailTrace>,
+    served: Option<Served>,
 }
 
 #[derive(Debug)]
@@ -42,9 +43,10 @@ impl AnswerInWriting {
                 self.extend(*content_block_index, delta);
             }
             ModelEvent::MessageStop { stop_reason } => self.stop_reason = Some(stop_reason.clone()),
-            ModelEvent::Metadata { usage, guardrail, .. } => {
+            ModelEvent::Metadata { usage, guardrail, served, .. } => {
                 self.usage = *usage;
                 self.guardrail.clone_from(guardrail);
+                self.served.clone_from(served);
             }
         }
     }
@@ -61,6 +63,7 @@ impl AnswerInWriting {
             stop_reason: self.stop_reason.clone()?,
             usage: self.usage,
             guardrail: self.guardrail.clone(),
+            served: self.served.clone(),
         })
     }
 

@@ -77,7 +77,7 @@ fn stop(stop_reason: StopReason) -> [ModelEvent; 2] {
     let usage = Usage { input_tokens: 3, output_tokens: 2, total_tokens: 5, ..Usage::default() };
     [
         ModelEvent::MessageStop { stop_reason },
-        ModelEvent::Metadata { usage, metrics: Metrics::default(), guardrail: None },
+        ModelEvent::Metadata { usage, metrics: Metrics::default(), guardrail: None, served: None },
     ]
 }
 

@@ -8,6 +8,7 @@ mod outcome;
 mod outgoing;
 mod payload;
 mod played;
+mod resilience;
 mod settings;
 mod several_agents;
 mod tools;

@@ -74,3 +74,38 @@ fn memory_is_chosen_by_what_is_set() {
     assert_eq!(memory(&[("SESSION_MEMORY", "process")]), MemorySettings::Process);
     assert_eq!(memory(&[("BEDROCK_AGENTCORE_MEMORY_ID", "")]), MemorySettings::Process);
 }
+
+#[test]
+fn models_that_stand_in_are_a_list_each_with_its_region_where_that_is_another() {
+    let list = "eu.anthropic.claude-3-7-sonnet-20250219-v1:0, eu.anthropic.claude-3-haiku-20240307-v1:0@eu-central-1,";
+    let small = "eu.anthropic.claude-3-haiku-20240307-v1:0";
+    let settings = read(&[("MODEL_FALLBACKS", list), ("MODEL_ID_SMALL", small)]).expect("good settings").model;
+    let names: Vec<String> =
+        settings.fallbacks.iter().chain(&settings.small).map(|place| place.name_beside(&settings.region)).collect();
+    assert_eq!(
+        names,
+        [
+            "eu.anthropic.claude-3-7-sonnet-20250219-v1:0",
+            "eu.anthropic.claude-3-haiku-20240307-v1:0@eu-central-1",
+            "eu.anthropic.claude-3-haiku-20240307-v1:0",
+        ]
+    );
+}
+
+#[test]
+fn data_does_not_leave_the_eu_when_a_model_is_stood_in_for() {
+    insta::assert_snapshot!(refusal(&[("MODEL_FALLBACKS", "eu.anthropic.claude-sonnet-4-6, us.anthropic.claude-sonnet-4-6")]), @"MODEL_FALLBACKS=us.anthropic.claude-sonnet-4-6 is not an EU inference profile (their ids begin with `eu.`). Data stays in the EU unless DATA_RESIDENCY=any is set on purpose");
+    insta::assert_snapshot!(refusal(&[("MODEL_FALLBACKS", "eu.anthropic.claude-sonnet-4-6@us-east-1")]), @"MODEL_FALLBACKS=us-east-1 is not an EU region (those are eu-central-1, eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-3, eusc-de-east-1). Data stays in the EU unless DATA_RESIDENCY=any is set on purpose");
+    insta::assert_snapshot!(refusal(&[("MODEL_ID_SMALL", "global.anthropic.claude-haiku-4-5-20251001-v1:0")]), @"MODEL_ID_SMALL=global.anthropic.claude-haiku-4-5-20251001-v1:0 is not an EU inference profile (their ids begin with `eu.`). Data stays in the EU unless DATA_RESIDENCY=any is set on purpose");
+    insta::assert_snapshot!(refusal(&[("MODEL_ID_SMALL", "eu.anthropic.claude-3.5-haiku-20241022-v1:0")]), @"MODEL_ID_SMALL=eu.anthropic.claude-3.5-haiku-20241022-v1:0 does not exist: Bedrock writes the version with dashes. Use MODEL_ID_SMALL=eu.anthropic.claude-3-5-haiku-20241022-v1:0");
+}
+
+#[test]
+fn how_often_and_how_long_is_tried_again_can_be_said() {
+    let retry = |variables: &[_]| read(variables).expect("good settings").model.retry;
+    assert_eq!(retry(&[]).attempts().get(), 4);
+    assert_eq!(retry(&[]).within().as_secs(), 20);
+    assert_eq!(retry(&[("MODEL_ATTEMPTS", "1"), ("MODEL_RETRY_SECONDS", "0")]).attempts().get(), 1);
+    insta::assert_snapshot!(refusal(&[("MODEL_ATTEMPTS", "0")]), @"MODEL_ATTEMPTS=0 must be a number of attempts from 1 to 10");
+    insta::assert_snapshot!(refusal(&[("MODEL_RETRY_SECONDS", "an hour")]), @"MODEL_RETRY_SECONDS=an hour must be a number of seconds from 0 to 600");
+}

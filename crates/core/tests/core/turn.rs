@@ -50,6 +50,7 @@ fn answer(content: Vec<ContentBlock>, stop_reason: &str) -> ModelAnswer {
         stop_reason: stop_reason.into(),
         usage: Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, ..Usage::default() },
         guardrail: None,
+        served: None,
     }
 }
 

@@ -107,6 +107,7 @@ impl Model for Playing {
                 stop_reason: StopReason::EndTurn,
                 usage,
                 guardrail: None,
+                served: None,
             })
         })
     }
@@ -127,7 +128,12 @@ impl Model for Playing {
             events.push(Ok(ModelEvent::ContentBlockStop { content_block_index: 0 }));
             events.push(Ok(ModelEvent::MessageStop { stop_reason: StopReason::EndTurn }));
             let usage = Usage { input_tokens: 12, output_tokens: 3, total_tokens: 15, ..Usage::default() };
-            events.push(Ok(ModelEvent::Metadata { usage, metrics: Metrics { latency_ms: 1 }, guardrail: None }));
+            events.push(Ok(ModelEvent::Metadata {
+                usage,
+                metrics: Metrics { latency_ms: 1 },
+                guardrail: None,
+                served: None,
+            }));
             let (slow, leave) = (prompt.starts_with("slow"), Arc::clone(&self.words));
             let played = stream::iter(events).then(move |event| {
                 let leave = Arc::clone(&leave);
