@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
+use crate::message::{
+    ContentBlock, Document, Image, MediaSource, Message, Role, ToolResult, ToolResultContent, ToolUse,
+};
 use crate::tool::Question;
 
 /// Stands where an answer should be that never came, so that the roles still alternate.
@@ -117,6 +119,67 @@ pub fn newest_within(turns: &[Arc<CompleteTurn>], budget_tokens: usize) -> &[Arc
     &turns[turns.len() - kept..]
 }
 
+/// The messages as later turns read them: no bytes of pictures or files, but a line that says what was there.
+///
+/// The model looks at bytes in the turn they came in; after that they would be paid for at every call and fill the
+/// memory. What is in S3 stays, by reference. No text is lost.
+///
+/// ```
+/// use agentcore_core::history::without_media_bytes;
+/// use agentcore_core::message::{ContentBlock, Image, ImageFormat, MediaSource, Message, Role};
+///
+/// let source = MediaSource::Bytes(vec![0; 34512].into());
+/// let picture = ContentBlock::Image(Image { format: ImageFormat::Png, source });
+/// let later = without_media_bytes(vec![Message { role: Role::User, content: vec![picture] }]);
+/// assert_eq!(later[0].text(), "[An image (png, 34512 bytes) was here.]");
+/// ```
+pub fn without_media_bytes(mut messages: Vec<Message>) -> Vec<Message> {
+    for block in messages.iter_mut().flat_map(|message| &mut message.content) {
+        let instead = match block {
+            ContentBlock::Image(image) => image_was_here(image),
+            ContentBlock::Document(document) => document_was_here(document),
+            ContentBlock::ToolResult(result) => {
+                leave_out_media_bytes(result);
+                None
+            }
+            ContentBlock::Text(_) | ContentBlock::ToolUse(_) => None,
+        };
+        if let Some(line) = instead {
+            *block = ContentBlock::Text(line);
+        }
+    }
+    messages
+}
+
+fn leave_out_media_bytes(result: &mut ToolResult) {
+    for part in &mut result.content {
+        let instead = match part {
+            ToolResultContent::Image(image) => image_was_here(image),
+            ToolResultContent::Document(document) => document_was_here(document),
+            ToolResultContent::Text(_) | ToolResultContent::Json(_) => None,
+        };
+        if let Some(line) = instead {
+            *part = ToolResultContent::Text(line);
+        }
+    }
+}
+
+fn image_was_here(Image { format, source }: &Image) -> Option<String> {
+    let MediaSource::Bytes(bytes) = source else { return None };
+    Some(format!("[An image ({}, {} bytes) was here.]", spelled(format), bytes.len()))
+}
+
+fn document_was_here(Document { format, name, source }: &Document) -> Option<String> {
+    let MediaSource::Bytes(bytes) = source else { return None };
+    Some(format!("[A document ({}, {} bytes, named \"{name}\") was here.]", spelled(format), bytes.len()))
+}
+
+/// A format as Bedrock spells it.
+fn spelled(format: &impl Serialize) -> String {
+    let json = serde_json::to_value(format).unwrap_or_default();
+    json.as_str().unwrap_or("of an unknown kind").to_owned()
+}
+
 /// Estimates how many tokens a text of `bytes` UTF-8 bytes costs, on the high side.
 ///
 /// Claude's English runs at 3.5 to 4 bytes a token; 3 leaves room for other languages and markup.
@@ -137,9 +200,45 @@ impl CompleteTurn {
         self.estimated_tokens
     }
 
+    /// The turn as later turns read it: see [`without_media_bytes`].
+    #[must_use]
+    pub fn without_media_bytes(self) -> Self {
+        Self::new(without_media_bytes(self.messages))
+    }
+
     fn new(messages: Vec<Message>) -> Self {
         let estimated_tokens = messages.iter().map(estimate_message).sum();
         Self { messages, estimated_tokens }
+    }
+}
+
+// === impl PausedTurn ===
+
+impl PausedTurn {
+    /// The turn as history shows it when nobody answered: what was asked is said in the results of the calls that
+    /// wait. One turn, unless the messages are none.
+    pub fn closed(&self) -> Vec<CompleteTurn> {
+        let unanswered = |question: &Question| {
+            let reason = format!("A person was asked, and has not answered: {}", question.question);
+            ToolResult::error(&question.id, reason)
+        };
+        let results = self.results.iter().cloned().chain(self.questions.iter().map(unanswered));
+        let results = Message { role: Role::User, content: results.map(ContentBlock::ToolResult).collect() };
+        complete(self.messages.iter().cloned().chain([results]))
+    }
+
+    /// The turn without bytes of pictures and files: see [`without_media_bytes`].
+    #[must_use]
+    pub fn without_media_bytes(mut self) -> Self {
+        self.results.iter_mut().for_each(leave_out_media_bytes);
+        Self { messages: without_media_bytes(self.messages), ..self }
+    }
+
+    /// About how many tokens the turn costs when it goes on, on the high side.
+    pub fn estimated_tokens(&self) -> usize {
+        let results = self.results.iter().cloned().map(ContentBlock::ToolResult);
+        self.messages.iter().map(estimate_message).sum::<usize>()
+            + results.map(|result| estimate_block(&result)).sum::<usize>()
     }
 }
 
@@ -152,8 +251,12 @@ pub fn estimate_message(message: &Message) -> usize {
 
 /// About how many tokens a block costs, on the high side.
 pub fn estimate_block(block: &ContentBlock) -> usize {
+    /// What Claude reads of a picture at the most, whatever its bytes: 1568 pixels on the longer side. Source:
+    /// Anthropic's guide to vision.
+    const IMAGE: usize = 1_600;
     match block {
         ContentBlock::Text(text) => estimate_tokens(text.len()),
+        ContentBlock::Image(_) => IMAGE,
         structured => estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len())),
     }
 }

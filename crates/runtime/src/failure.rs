@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use agentcore_core::memory::MemoryError;
+use agentcore_core::memory::sessions::OpenError;
 use agentcore_core::model::ModelError;
 use agentcore_core::payload::PayloadError;
 use agentcore_core::turn::TurnError;
@@ -21,6 +22,9 @@ const UNAVAILABLE_WAIT: Duration = Duration::from_secs(2);
 
 /// How long to wait for somebody else's turn to end.
 const OVERLOADED_WAIT: Duration = Duration::from_secs(1);
+
+/// How long to wait for a queue of turns to become shorter: about as long as a short turn takes.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 /// An error as the caller gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +51,7 @@ pub(crate) enum Code {
     ModelRefused,
     MemoryUnavailable,
     Overloaded,
+    SessionBusy,
     NothingAsked,
     Cut,
     Internal,
@@ -69,6 +74,7 @@ impl Code {
             Self::ModelRefused => "model_refused",
             Self::MemoryUnavailable => "memory_unavailable",
             Self::Overloaded => "overloaded",
+            Self::SessionBusy => "session_busy",
             Self::NothingAsked => "nothing_asked",
             Self::Cut => "cut",
             Self::Internal => "internal_error",
@@ -84,7 +90,7 @@ impl Code {
             | Self::UnknownAction
             | Self::ContextTooLong => StatusCode::BAD_REQUEST,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NothingAsked => StatusCode::CONFLICT,
+            Self::SessionBusy | Self::NothingAsked => StatusCode::CONFLICT,
             Self::ModelThrottled | Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Self::ModelUnavailable | Self::ModelTimeout | Self::MemoryUnavailable | Self::Cut => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -118,6 +124,19 @@ impl Failure {
 impl From<PayloadError> for Failure {
     fn from(error: PayloadError) -> Self {
         Self::new(Code::InvalidPayload, error.to_string())
+    }
+}
+
+impl From<&OpenError> for Failure {
+    fn from(error: &OpenError) -> Self {
+        match error {
+            OpenError::Crowded { .. } => Self::passing(
+                Code::SessionBusy,
+                "Too many messages of this session are waiting for their answers. Please try again when they have come.",
+                BUSY_WAIT,
+            ),
+            OpenError::Memory(error) => error.into(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools};
 use agentcore_core::guard::Safety;
 use agentcore_core::history::Keepsake;
 use agentcore_core::memory::identity::SessionKey;
-use agentcore_core::memory::sessions::{OpenSession, Sessions, Stored};
+use agentcore_core::memory::sessions::{OpenError, OpenSession, Sessions, Stored};
 use agentcore_core::message::{Message, StopReason, Usage};
 use agentcore_core::model::Model;
 use agentcore_core::response_cache::{Question as CachedQuestion, ResponseCache};
@@ -261,7 +261,12 @@ impl Performance {
 
     async fn open(&self, key: &SessionKey) -> Result<OpenSession, Failure> {
         self.sessions.open(key.clone()).await.map_err(|error| {
-            tracing::error!(error_type = "MemoryError", error = %error, "the session could not be read");
+            match &error {
+                OpenError::Crowded { .. } => tracing::warn!(error = %error, "a turn was turned away"),
+                OpenError::Memory(error) => {
+                    tracing::error!(error_type = "MemoryError", error = %error, "the session could not be read");
+                }
+            }
             (&error).into()
         })
     }
@@ -273,7 +278,7 @@ impl Performance {
             request.begin(session.history(room))
         } else {
             let paused = session.paused().cloned().unwrap_or_default();
-            request.resume(session.history(room), paused)
+            request.resume(session.history_before_paused(room), paused)
         };
         let (Some(time), Step::CallModel(call)) = (reusable, &step) else {
             return drive(step, &self.stage).await;

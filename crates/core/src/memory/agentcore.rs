@@ -1,9 +1,12 @@
-//! Sessions in AgentCore Memory: one event a turn.
+//! Sessions in AgentCore Memory: one event an entry.
 //!
 //! The service allows about one event in four seconds for a session and bills each, so a turn is one
 //! event, whatever happened in it. What was said stands in it as conversational items, which the
 //! service's own strategies and consoles can read; a turn that is more than a question and an answer
-//! (tools, several blocks) carries its exact messages beside them in a blob.
+//! (tools, several blocks, a pin) carries its exact messages beside them in a blob.
+//!
+//! A paused turn and a summary are blobs alone: their words stand in the events of whole turns, and a strategy that
+//! read them here would take them for said twice. Their metadata names the kind, for people and filters.
 
 use std::sync::Arc;
 
@@ -14,13 +17,13 @@ use aws_sdk_bedrockagentcore::types::{Content, Conversational, Event, MetadataVa
 use aws_smithy_types::error::display::DisplayErrorContext;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::identity::SessionKey;
-use super::{Loaded, MemoryError, SessionMemory, TurnRecord};
+use super::reading::Reading;
+use super::stored::StoredEntry;
+use super::{Loaded, MemoryError, Record, SessionMemory};
 use crate::aws::{Aws, json};
-use crate::history::complete;
 use crate::message::{ContentBlock, Message, Role};
 
 /// The largest page ListEvents gives.
@@ -29,8 +32,11 @@ const PAGE: i32 = 100;
 /// The longest text of a conversational item, in UTF-16 units, the narrowest way to count.
 const LONGEST_ITEM: usize = 100_000;
 
-/// The metadata key of a turn's number. The service may round timestamps; numbers keep the order.
+/// The metadata key of an entry's number. The service may round timestamps; numbers keep the order.
 const SEQUENCE: &str = "sequence";
+
+/// The metadata key of what an entry is, where it is no whole turn.
+const KIND: &str = "kind";
 
 /// Keeps sessions in one AgentCore Memory.
 #[derive(Debug)]
@@ -38,20 +44,6 @@ pub struct AgentCoreMemory {
     memory_id: String,
     aws: Arc<Aws>,
     client: OnceCell<Client>,
-}
-
-/// The exact messages of a turn, as text in a blob: the service gives other documents back in a
-/// spelling of its own.
-#[derive(Serialize, Deserialize)]
-struct ExactTurn {
-    messages: Vec<Message>,
-}
-
-/// An event read back.
-struct StoredTurn {
-    at: Timestamp,
-    sequence: Option<u64>,
-    messages: Vec<Message>,
 }
 
 // === impl AgentCoreMemory ===
@@ -66,24 +58,10 @@ impl AgentCoreMemory {
         self.client.get_or_init(|| async { Client::new(self.aws.config().await) }).await
     }
 
+    /// Events as the service lists them, newest first, until they are enough. A page counts as a whole: it is
+    /// there.
     async fn read(&self, session: &SessionKey, budget_tokens: usize) -> Result<Loaded, MemoryError> {
-        let mut stored = self.events(session, budget_tokens).await?;
-        // Pages come newest first; turned round, ties of the clock stay in order, and the turns' own
-        // numbers settle those that a rounded clock made.
-        stored.reverse();
-        stored.sort_by_key(|turn| (turn.at, turn.sequence));
-        let newest = stored.last().map(|turn| {
-            let highest = stored.iter().filter_map(|turn| turn.sequence).max();
-            (turn.at, highest.unwrap_or(stored.len() as u64))
-        });
-        let turns = complete(stored.into_iter().flat_map(|turn| turn.messages));
-        Ok(Loaded { turns: turns.into_iter().map(Arc::new).collect(), newest })
-    }
-
-    /// Events as the service lists them, newest first, until they hold more than the budget.
-    async fn events(&self, session: &SessionKey, budget_tokens: usize) -> Result<Vec<StoredTurn>, MemoryError> {
-        let mut stored: Vec<StoredTurn> = Vec::new();
-        let mut tokens = 0;
+        let mut reading = Reading::within(budget_tokens);
         let mut next_token = None;
         loop {
             let page = self
@@ -100,19 +78,22 @@ impl AgentCoreMemory {
                 .await;
             let page = page.map_err(|error| failed(&error))?;
             for event in page.events {
-                let turn = stored_turn(event)?;
-                tokens += turn.messages.iter().map(crate::history::estimate_message).sum::<usize>();
-                stored.push(turn);
+                take(&mut reading, event)?;
             }
             next_token = page.next_token.filter(|token| !token.is_empty());
-            let newest_first = stored.first().map(|turn| turn.at) >= stored.last().map(|turn| turn.at);
-            if next_token.is_none() || (newest_first && tokens > budget_tokens) {
-                return Ok(stored);
+            if next_token.is_none() || (reading.is_newest_first() && reading.is_enough()) {
+                return Ok(reading.finish());
             }
         }
     }
 
-    async fn write(&self, session: &SessionKey, record: &TurnRecord) -> Result<(), MemoryError> {
+    async fn write(&self, session: &SessionKey, record: &Record) -> Result<(), MemoryError> {
+        let entry = StoredEntry::from(&record.entry);
+        let kind = (!entry.kind.is_whole()).then(|| entry.kind.as_str());
+        let metadata = [(SEQUENCE, Some(record.sequence.to_string())), (KIND, kind.map(str::to_owned))];
+        let metadata = metadata
+            .into_iter()
+            .filter_map(|(key, value)| value.map(|value| (key.to_owned(), MetadataValue::StringValue(value))));
         let at = DateTime::from_millis(record.at.as_millisecond());
         self.client()
             .await
@@ -122,8 +103,8 @@ impl AgentCoreMemory {
             .session_id(session.session())
             .event_timestamp(at)
             .client_token(record.token.to_string())
-            .metadata(SEQUENCE, MetadataValue::StringValue(record.sequence.to_string()))
-            .set_payload(Some(payload(record.turn.messages())?))
+            .set_metadata(Some(metadata.collect()))
+            .set_payload(Some(payload(&entry)?))
             .send()
             .await
             .map(|_| ())
@@ -136,24 +117,27 @@ impl SessionMemory for AgentCoreMemory {
         Box::pin(self.read(session, budget_tokens))
     }
 
-    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
-        Box::pin(self.write(session, turn))
+    fn append<'a>(&'a self, session: &'a SessionKey, record: &'a Record) -> BoxFuture<'a, Result<(), MemoryError>> {
+        Box::pin(self.write(session, record))
     }
 }
 
-// === a turn as an event ===
+// === an entry as an event ===
 
-/// The items of a turn's event. Plain talk is told by its conversational items alone.
-fn payload(messages: &[Message]) -> Result<Vec<PayloadType>, MemoryError> {
-    let mut items = messages.iter().filter_map(conversational).collect::<Vec<_>>();
-    let said_exactly = messages.iter().all(is_one_short_text);
-    if !said_exactly {
-        let exact = serde_json::to_string(&ExactTurn { messages: messages.to_vec() });
-        let exact = exact.map_err(|error| MemoryError::Refused { reason: error.to_string() })?;
-        // An event takes 100 items; a turn of more rounds than that is whole in its blob.
-        items.truncate(99);
-        items.push(PayloadType::Blob(exact.into()));
+/// The items of an entry's event. Plain talk is told by its conversational items alone.
+fn payload(entry: &StoredEntry) -> Result<Vec<PayloadType>, MemoryError> {
+    let mut items = Vec::new();
+    if entry.kind.is_whole() {
+        items.extend(entry.messages.iter().filter_map(conversational));
+        if !entry.is_flagged() && entry.messages.iter().all(is_one_short_text) {
+            return Ok(items);
+        }
     }
+    // As text: the service gives other documents back in a spelling of its own.
+    let exact = serde_json::to_string(entry).map_err(|error| MemoryError::Refused { reason: error.to_string() })?;
+    // An event takes 100 items; a turn of more rounds than that is whole in its blob.
+    items.truncate(99);
+    items.push(PayloadType::Blob(exact.into()));
     Ok(items)
 }
 
@@ -181,38 +165,40 @@ fn within_an_item(text: &str) -> String {
         .collect()
 }
 
-// === an event as a turn ===
+// === an event as an entry ===
 
-fn stored_turn(event: Event) -> Result<StoredTurn, MemoryError> {
+fn take(reading: &mut Reading, event: Event) -> Result<(), MemoryError> {
     let millis = event.event_timestamp.to_millis().map_err(corrupt)?;
+    let at = Timestamp::from_millisecond(millis).map_err(corrupt)?;
     let sequence = event.metadata.as_ref().and_then(|metadata| metadata.get(SEQUENCE));
     let sequence = sequence.and_then(|value| value.as_string_value().ok()).and_then(|number| number.parse().ok());
-    Ok(StoredTurn {
-        at: Timestamp::from_millisecond(millis).map_err(corrupt)?,
-        sequence,
-        messages: messages(event.payload),
-    })
+    let entry = entry(event.payload);
+    match sequence {
+        Some(number) => reading.stored(at, number, entry),
+        None => reading.foreign(at, entry.messages),
+    }
+    Ok(())
 }
 
-/// The exact messages where the event has them, else what its conversational items say. Items that
+/// The exact entry where the event has it, else what its conversational items say. Items that
 /// somebody else wrote and that say nothing to us are passed over.
-fn messages(payload: Vec<PayloadType>) -> Vec<Message> {
+fn entry(payload: Vec<PayloadType>) -> StoredEntry {
     let mut said = Vec::new();
     for item in payload {
         match item {
             PayloadType::Blob(blob) => {
-                if let Some(exact) = exact_turn(json(blob)) {
-                    return exact.messages;
+                if let Some(exact) = exact_entry(json(blob)) {
+                    return exact;
                 }
             }
             PayloadType::Conversational(item) => said.extend(message(item)),
             _ => {}
         }
     }
-    said
+    StoredEntry::of_messages(said)
 }
 
-fn exact_turn(blob: serde_json::Value) -> Option<ExactTurn> {
+fn exact_entry(blob: serde_json::Value) -> Option<StoredEntry> {
     match blob {
         serde_json::Value::String(text) => serde_json::from_str(&text).ok(),
         document => serde_json::from_value(document).ok(),

@@ -7,25 +7,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::identity::SessionKey;
-use super::{Loaded, MemoryError, RETENTION_DAYS, SessionMemory, TurnRecord};
-use crate::history::complete;
-use crate::message::Message;
+use super::reading::Reading;
+use super::stored::StoredEntry;
+use super::{Loaded, MemoryError, Record, SessionMemory, retained_from};
 
-/// Turns by (actor, session, number).
+/// Entries by (actor, session, number).
 const TURNS: TableDefinition<'_, (&str, &str, u64), &[u8]> = TableDefinition::new("turns");
 
-/// The tokens of turns already appended, as 16 bytes, by (actor, session).
+/// The tokens of entries already appended, as 16 bytes, by (actor, session).
 const TOKENS: TableDefinition<'_, (&str, &str, u128), u64> = TableDefinition::new("tokens");
 
-/// When turns happened, in milliseconds since 1970: what is expired is found without reading the rest.
+/// When entries were made, in milliseconds since 1970: what is expired is found without reading the rest.
 const TIMES: TableDefinition<'_, (i64, &str, &str, u64), u128> = TableDefinition::new("times");
 
-/// How many expired turns one append removes at the most, so that none takes long.
+/// How many expired entries one append removes at the most, so that none takes long.
 const EXPIRED_AT_ONCE: usize = 64;
 
 /// Keeps sessions in a file.
@@ -53,11 +53,18 @@ pub enum OpenError {
     },
 }
 
-/// A turn as the file has it.
-#[derive(Serialize, Deserialize)]
-struct StoredTurn {
+/// An entry as the file gets it.
+#[derive(Serialize)]
+struct Written {
     at_ms: i64,
-    messages: Vec<Message>,
+    #[serde(flatten)]
+    entry: StoredEntry,
+}
+
+/// The part of it that tells whether the rest is wanted.
+#[derive(Deserialize)]
+struct Dated {
+    at_ms: i64,
 }
 
 // === impl FileMemory ===
@@ -91,43 +98,37 @@ impl FileMemory {
     fn read(&self, session: &SessionKey, budget_tokens: usize) -> Result<Loaded, MemoryError> {
         let oldest = retained_from(Timestamp::now());
         let reading = self.database.begin_read().map_err(unavailable)?;
-        let turns = reading.open_table(TURNS).map_err(unavailable)?;
+        let entries = reading.open_table(TURNS).map_err(unavailable)?;
         let (actor, id) = (session.actor(), session.session());
-        let mut loaded = Loaded::default();
-        let mut tokens = 0;
-        let newest_first = turns.range((actor, id, 0)..=(actor, id, u64::MAX)).map_err(unavailable)?.rev();
+        let mut reading = Reading::within(budget_tokens);
+        let newest_first = entries.range((actor, id, 0)..=(actor, id, u64::MAX)).map_err(unavailable)?.rev();
         for entry in newest_first {
             let (key, value) = entry.map_err(unavailable)?;
-            let stored: StoredTurn = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
-            if stored.at_ms < oldest || tokens > budget_tokens {
+            let Dated { at_ms } = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
+            let at = Timestamp::from_millisecond(at_ms).map_err(corrupt)?;
+            if at < oldest || reading.is_enough() {
                 break;
             }
-            if loaded.newest.is_none() {
-                let at = Timestamp::from_millisecond(stored.at_ms).map_err(corrupt)?;
-                loaded.newest = Some((at, key.value().2));
-            }
-            // A stored turn is one turn; in a file that was edited by hand it may be none or more.
-            let repaired = complete(stored.messages);
-            tokens += repaired.iter().map(super::super::history::CompleteTurn::estimated_tokens).sum::<usize>();
-            loaded.turns.extend(repaired.into_iter().rev().map(Arc::new));
+            let stored = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
+            reading.stored(at, key.value().2, stored);
         }
-        loaded.turns.reverse();
-        Ok(loaded)
+        Ok(reading.finish())
     }
 
-    fn write(&self, session: &SessionKey, record: &TurnRecord) -> Result<(), redb::Error> {
+    fn write(&self, session: &SessionKey, record: &Record) -> Result<(), redb::Error> {
         let (actor, id) = (session.actor(), session.session());
         let token = record.token.as_u128();
         let writing = self.database.begin_write()?;
         if writing.open_table(TOKENS)?.get((actor, id, token))?.is_some() {
             return Ok(());
         }
-        let stored = StoredTurn { at_ms: record.at.as_millisecond(), messages: record.turn.messages().to_vec() };
+        let stored = Written { at_ms: record.at.as_millisecond(), entry: (&record.entry).into() };
         let bytes = serde_json::to_vec(&stored).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        writing.open_table(TURNS)?.insert((actor, id, record.sequence), bytes.as_slice())?;
-        writing.open_table(TOKENS)?.insert((actor, id, token), record.sequence)?;
-        writing.open_table(TIMES)?.insert((stored.at_ms, actor, id, record.sequence), token)?;
-        remove_expired(&writing, retained_from(record.at))?;
+        let sequence = next_free(&writing, session, record.sequence)?;
+        writing.open_table(TURNS)?.insert((actor, id, sequence), bytes.as_slice())?;
+        writing.open_table(TOKENS)?.insert((actor, id, token), sequence)?;
+        writing.open_table(TIMES)?.insert((stored.at_ms, actor, id, sequence), token)?;
+        remove_expired(&writing, retained_from(record.at).as_millisecond())?;
         writing.commit()?;
         Ok(())
     }
@@ -149,10 +150,21 @@ impl SessionMemory for FileMemory {
         Box::pin(self.on_disk(move |memory| memory.read(&session, budget_tokens)))
     }
 
-    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
-        let (session, record) = (session.clone(), turn.clone());
+    fn append<'a>(&'a self, session: &'a SessionKey, record: &'a Record) -> BoxFuture<'a, Result<(), MemoryError>> {
+        let (session, record) = (session.clone(), record.clone());
         Box::pin(self.on_disk(move |memory| memory.write(&session, &record).map_err(unavailable)))
     }
+}
+
+/// The number itself, unless an entry has it already: nothing is ever written over.
+fn next_free(writing: &WriteTransaction, session: &SessionKey, sequence: u64) -> Result<u64, redb::Error> {
+    let entries = writing.open_table(TURNS)?;
+    let (actor, id) = (session.actor(), session.session());
+    if entries.get((actor, id, sequence))?.is_none() {
+        return Ok(sequence);
+    }
+    let last = entries.range((actor, id, sequence)..=(actor, id, u64::MAX))?.next_back().transpose()?;
+    Ok(last.map_or(sequence, |(key, _)| key.value().2.saturating_add(1)))
 }
 
 fn remove_expired(writing: &WriteTransaction, oldest: i64) -> Result<(), redb::Error> {
@@ -169,19 +181,13 @@ fn remove_expired(writing: &WriteTransaction, oldest: i64) -> Result<(), redb::E
     Ok(())
 }
 
-/// The oldest moment still kept, in milliseconds since 1970.
-fn retained_from(now: Timestamp) -> i64 {
-    now.as_millisecond()
-        - i64::try_from(SignedDuration::from_hours(24 * RETENTION_DAYS).as_millis()).unwrap_or(i64::MAX)
-}
-
 fn unavailable(error: impl std::fmt::Display) -> MemoryError {
     MemoryError::Unavailable { reason: error.to_string() }
 }
 
 /// Says where, never what: the text is somebody's conversation.
 fn not_json(error: &serde_json::Error) -> MemoryError {
-    corrupt(format_args!("a turn stops making sense at its byte {}", error.column()))
+    corrupt(format_args!("an entry stops making sense at its byte {}", error.column()))
 }
 
 fn corrupt(error: impl std::fmt::Display) -> MemoryError {

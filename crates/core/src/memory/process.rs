@@ -6,36 +6,47 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::BoxFuture;
 
 use super::identity::SessionKey;
-use super::{Loaded, MemoryError, SessionMemory, TurnRecord};
+use super::reading::Reading;
+use super::{Loaded, MemoryError, Record, SessionMemory};
 
 /// Keeps sessions as long as the process lives.
 #[derive(Debug, Default)]
 pub struct ProcessMemory {
-    sessions: Mutex<HashMap<SessionKey, Vec<TurnRecord>>>,
+    sessions: Mutex<HashMap<SessionKey, Vec<Record>>>,
 }
 
 // === impl ProcessMemory ===
 
-impl SessionMemory for ProcessMemory {
-    fn load<'a>(
-        &'a self,
-        session: &'a SessionKey,
-        _budget_tokens: usize,
-    ) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
+impl ProcessMemory {
+    fn read(&self, session: &SessionKey, budget_tokens: usize) -> Loaded {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = sessions.get(session).map_or_else(Loaded::default, |records| Loaded {
-            turns: records.iter().map(|record| record.turn.clone()).collect(),
-            newest: records.last().map(|record| (record.at, record.sequence)),
-        });
+        let mut reading = Reading::within(budget_tokens);
+        for record in sessions.get(session).into_iter().flatten().rev() {
+            if reading.is_enough() {
+                break;
+            }
+            reading.stored(record.at, record.sequence, (&record.entry).into());
+        }
+        reading.finish()
+    }
+
+    fn write(&self, session: &SessionKey, record: &Record) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = sessions.entry(session.clone()).or_default();
+        if !records.iter().any(|known| known.token == record.token) {
+            records.push(record.clone());
+        }
+    }
+}
+
+impl SessionMemory for ProcessMemory {
+    fn load<'a>(&'a self, session: &'a SessionKey, budget_tokens: usize) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
+        let loaded = self.read(session, budget_tokens);
         Box::pin(async { Ok(loaded) })
     }
 
-    fn append<'a>(&'a self, session: &'a SessionKey, turn: &'a TurnRecord) -> BoxFuture<'a, Result<(), MemoryError>> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let records = sessions.entry(session.clone()).or_default();
-        if !records.iter().any(|record| record.token == turn.token) {
-            records.push(turn.clone());
-        }
+    fn append<'a>(&'a self, session: &'a SessionKey, record: &'a Record) -> BoxFuture<'a, Result<(), MemoryError>> {
+        self.write(session, record);
         Box::pin(async { Ok(()) })
     }
 }

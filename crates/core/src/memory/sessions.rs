@@ -1,16 +1,20 @@
 //! The sessions of this process: warm ones at hand, turns in order, writes never lost unnoticed.
 //!
 //! A session is read from its memory once and then kept at hand, so a warm session reads nothing
-//! again. Whoever has a session open has it alone; others wait in the order they came. A turn is
-//! written by a task of its own, which keeps the session busy, tries again while that can help, and
+//! again. Whoever has a session open has it alone; others wait in the order they came, and only so many of them. A
+//! turn is written by a task of its own, which keeps the session busy, tries again while that can help, and
 //! says so in the log when a turn is lost in the end.
+//!
+//! Turns that no longer fit the budget are told by a [summary](Sessions::summarized_by). The model writes it behind
+//! the answers, while nobody waits for it and nothing depends on it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +23,11 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::identity::SessionKey;
-use super::{Loaded, MemoryError, SessionMemory, TurnRecord};
+use super::summary::{self, Draft};
+use super::{Entry, Loaded, MemoryError, Record, SessionMemory, Summary};
 use crate::activity::Activity;
-use crate::history::{CompleteTurn, newest_within};
+use crate::history::{CompleteTurn, Keepsake, PausedTurn};
+use crate::model::Model;
 
 /// How long an answer waits for its turn to be stored. Beyond it the answer leaves and the write goes
 /// on behind it.
@@ -42,9 +48,27 @@ const WRITE_BOUND: Duration = Duration::from_mins(10);
 /// one's own may see many.
 const WARM_SESSIONS: usize = 4096;
 
+/// How many tokens of turns stay at hand, as estimated, over all sessions: about 120 MB of text. Sessions in use and
+/// those not stored yet stay beyond it.
+const WARM_TOKENS: usize = 40_000_000;
+
+/// How many may wait for one session unless [`Sessions::queue`] says otherwise. A person types one message at a
+/// time; who sends this many at once gains nothing from a longer queue.
+const DEFAULT_QUEUE: usize = 16;
+
+/// How long a model may take for a summary.
+const SUMMARY_TIME: Duration = Duration::from_mins(2);
+
+/// After failures in a row, so many turns go by at the most before a summary is tried again.
+const LONGEST_SULK: u32 = 16;
+
 /// All sessions of a process. Clones share them.
 #[derive(Clone)]
-pub struct Sessions(Arc<Shared>);
+pub struct Sessions {
+    shared: Arc<Shared>,
+    most_waiting: usize,
+    summarizer: Option<Arc<dyn Model>>,
+}
 
 /// A session in one caller's hands, until this is dropped.
 pub struct OpenSession {
@@ -64,6 +88,20 @@ pub enum Stored {
     Lost,
 }
 
+/// Why a session cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Too many wait for it already.
+    #[error("{waiting} turns of this session are waiting already; ask again when they are answered")]
+    Crowded {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
 struct Shared {
     memory: Arc<dyn SessionMemory>,
     /// Whether a session may grow in other processes, too.
@@ -71,22 +109,50 @@ struct Shared {
     history_tokens: usize,
     activity: Activity,
     warm: Mutex<Warm>,
+    warm_tokens: Arc<AtomicUsize>,
     writes: TaskTracker,
     give_up: CancellationToken,
+    summaries: TaskTracker,
+    no_more_summaries: CancellationToken,
 }
 
 #[derive(Default)]
 struct Warm {
-    sessions: HashMap<SessionKey, (u64, Arc<AsyncMutex<Session>>)>,
+    sessions: HashMap<SessionKey, AtHand>,
     /// Counts openings, so that the longest unused session can be told.
     openings: u64,
 }
 
+#[derive(Clone)]
+struct AtHand {
+    used: u64,
+    waiting: Arc<AtomicUsize>,
+    session: Arc<AsyncMutex<Session>>,
+}
+
+/// A place among those who wait for a session, until this is dropped.
+struct Place(Arc<AtomicUsize>);
+
 /// What is known of a session: nothing, until it has been read.
-#[derive(Default)]
 struct Session {
     known: Option<Loaded>,
+    weight: Weight,
     last_write: Option<JoinHandle<()>>,
+    summarizing: Option<JoinHandle<()>>,
+    sulk: Sulk,
+}
+
+/// What a session adds to the tokens at hand, until it is let go.
+struct Weight {
+    tokens: usize,
+    all: Arc<AtomicUsize>,
+}
+
+/// How summaries of a session have failed.
+#[derive(Default)]
+struct Sulk {
+    failures: u32,
+    turns_left: u32,
 }
 
 // === impl Sessions ===
@@ -109,83 +175,141 @@ impl Sessions {
         history_tokens: usize,
         activity: Activity,
     ) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Shared {
             memory,
             with_other_processes,
             history_tokens,
             activity,
             warm: Mutex::default(),
+            warm_tokens: Arc::default(),
             writes: TaskTracker::new(),
             give_up: CancellationToken::new(),
-        }))
+            summaries: TaskTracker::new(),
+            no_more_summaries: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared), most_waiting: DEFAULT_QUEUE, summarizer: None }
     }
 
-    /// Opens a session, after those who came before have closed it.
+    /// The same, with summaries by `model` of turns that no longer fit; without it such turns are forgotten.
+    ///
+    /// A summary is written when the turns that no summary tells and that the session's own budget no longer holds
+    /// are a quarter of it in four turns or more, or half of it in fewer. Until then, and while the model writes,
+    /// they are kept, up to once more the budget. A model that fails is asked again at a later turn.
+    #[must_use]
+    pub fn summarized_by(self, model: Arc<dyn Model>) -> Self {
+        Self { summarizer: Some(model), ..self }
+    }
+
+    /// The same, with at most `most_waiting` waiting for one session, 16 when not said.
+    #[must_use]
+    pub fn queue(self, most_waiting: usize) -> Self {
+        Self { most_waiting, ..self }
+    }
+
+    /// Opens a session, after those who came before have closed it. Who stops waiting leaves the queue.
     ///
     /// # Errors
-    /// When a session that is not at hand cannot be read.
-    pub async fn open(&self, key: SessionKey) -> Result<OpenSession, MemoryError> {
-        let mut session = self.at_hand(&key).lock_owned().await;
-        if self.0.with_other_processes {
-            if let Some(write) = session.last_write.take() {
+    /// At once when too many are waiting already, and when a session that is not at hand cannot be read.
+    pub async fn open(&self, key: SessionKey) -> Result<OpenSession, OpenError> {
+        let mut session = self.in_turn(&key).await?;
+        if self.shared.with_other_processes {
+            if let Some(write) = &mut session.last_write {
                 let _ = write.await;
             }
-            session.known = None;
+            session.last_write = None;
+            session.know(None);
         }
         if session.known.is_none() {
-            let loaded = self.0.memory.load(&key, self.0.history_tokens).await?;
-            tracing::debug!(turns = loaded.turns.len(), "session loaded");
-            session.known = Some(loaded);
+            let loaded = self.shared.memory.load(&key, self.shared.history_tokens).await?;
+            tracing::debug!(turns = loaded.turns.len(), summary = loaded.summary.is_some(), "session loaded");
+            session.know(Some(loaded));
         }
         Ok(OpenSession { key, sessions: self.clone(), session })
     }
 
-    /// Waits until every write that has begun has ended, one way or the other.
-    pub async fn flush(&self) {
-        self.0.writes.close();
-        self.0.writes.wait().await;
-        self.0.writes.reopen();
+    async fn in_turn(&self, key: &SessionKey) -> Result<OwnedMutexGuard<Session>, OpenError> {
+        let AtHand { session, waiting, .. } = self.at_hand(key);
+        // Succeeds only where nobody is waiting.
+        if let Ok(session) = Arc::clone(&session).try_lock_owned() {
+            return Ok(session);
+        }
+        let _place = Place::take(waiting, self.most_waiting)?;
+        Ok(session.lock_owned().await)
     }
 
-    /// Waits until every write has ended, `within` that time; what is not stored by then is given up
-    /// and logged as lost.
+    /// Waits until every write that has begun has ended, one way or the other. Summaries go on: no answer waits
+    /// for them.
+    pub async fn flush(&self) {
+        self.shared.writes.close();
+        self.shared.writes.wait().await;
+        self.shared.writes.reopen();
+    }
+
+    /// Gives summaries up that are being made, then waits until every write has ended, `within` that time; what
+    /// is not stored by then is given up and logged as lost.
     pub async fn close(&self, within: Duration) {
-        self.0.writes.close();
-        if timeout(within, self.0.writes.wait()).await.is_err() {
-            self.0.give_up.cancel();
-            self.0.writes.wait().await;
+        self.shared.no_more_summaries.cancel();
+        self.shared.summaries.close();
+        self.shared.summaries.wait().await;
+        self.shared.writes.close();
+        if timeout(within, self.shared.writes.wait()).await.is_err() {
+            self.shared.give_up.cancel();
+            self.shared.writes.wait().await;
         }
     }
 
-    fn at_hand(&self, key: &SessionKey) -> Arc<AsyncMutex<Session>> {
-        let mut warm = self.0.warm.lock().unwrap_or_else(PoisonError::into_inner);
+    fn at_hand(&self, key: &SessionKey) -> AtHand {
+        let mut warm = self.shared.warm.lock().unwrap_or_else(PoisonError::into_inner);
         warm.openings += 1;
-        let now = warm.openings;
-        if !warm.sessions.contains_key(key) && warm.sessions.len() >= WARM_SESSIONS {
+        let used = warm.openings;
+        let full =
+            warm.sessions.len() >= WARM_SESSIONS || self.shared.warm_tokens.load(Ordering::Relaxed) >= WARM_TOKENS;
+        if full && !warm.sessions.contains_key(key) {
             warm.let_go_of_unused();
         }
-        let (used, session) = warm.sessions.entry(key.clone()).or_default();
-        *used = now;
-        Arc::clone(session)
+        let at_hand = warm.sessions.entry(key.clone()).or_insert_with(|| self.shared.unknown());
+        at_hand.used = used;
+        at_hand.clone()
     }
 }
 
 // === impl Warm ===
 
 impl Warm {
-    /// Forgets the longest unused quarter of the sessions that nobody has open and that are stored.
+    /// Forgets the longest unused quarter of the sessions, of those that nobody has open and that are stored.
     fn let_go_of_unused(&mut self) {
-        let mut idle: Vec<(u64, SessionKey)> = self
-            .sessions
-            .iter()
-            .filter(|(_, (_, session))| session.try_lock().is_ok_and(|session| session.is_stored()))
-            .filter(|(_, (_, session))| Arc::strong_count(session) == 1)
-            .map(|(key, (used, _))| (*used, key.clone()))
-            .collect();
+        let idle = self.sessions.iter().filter(|(_, at_hand)| at_hand.is_idle());
+        let mut idle: Vec<(u64, SessionKey)> = idle.map(|(key, at_hand)| (at_hand.used, key.clone())).collect();
         idle.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in idle.into_iter().take(WARM_SESSIONS / 4) {
+        for (_, key) in idle.into_iter().take(self.sessions.len().div_ceil(4)) {
             self.sessions.remove(&key);
         }
+    }
+}
+
+// === impl AtHand ===
+
+impl AtHand {
+    fn is_idle(&self) -> bool {
+        self.session.try_lock().is_ok_and(|session| session.is_stored()) && Arc::strong_count(&self.session) == 1
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn take(waiting: Arc<AtomicUsize>, most: usize) -> Result<Self, OpenError> {
+        let one_more = |waiting| (waiting < most).then_some(waiting + 1);
+        match waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more) {
+            Ok(_) => Ok(Self(waiting)),
+            Err(waiting) => Err(OpenError::Crowded { waiting }),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -193,29 +317,37 @@ impl Warm {
 
 impl Session {
     fn is_stored(&self) -> bool {
-        self.last_write.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-// === impl OpenSession ===
-
-impl OpenSession {
-    /// The newest turns that fit `tokens_left` as well as the session's own budget, oldest first.
-    pub fn history(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
-        let turns = self.session.known.as_ref().map_or(&[][..], |known| &known.turns);
-        newest_within(turns, tokens_left.min(self.sessions.0.history_tokens)).to_vec()
+        self.last_write.as_ref().is_none_or(JoinHandle::is_finished) && !self.is_summarizing()
     }
 
-    /// Adds a turn and stores it. Waits for the memory only so long; the session is busy until the
-    /// turn is stored, and the next turn may begin before.
-    pub async fn remember(mut self, turn: CompleteTurn) -> Stored {
-        let record = self.next_record(Arc::new(turn));
-        self.keep_at_hand(&record);
-        let before = self.session.last_write.take();
-        let (stored, is_stored) = tokio::sync::oneshot::channel();
-        let shared = Arc::clone(&self.sessions.0);
+    fn is_summarizing(&self) -> bool {
+        self.summarizing.as_ref().is_some_and(|summarizing| !summarizing.is_finished())
+    }
+
+    fn know(&mut self, known: Option<Loaded>) {
+        self.known = known;
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        self.weight.set(self.known.as_ref().map_or(0, Loaded::estimated_tokens));
+    }
+
+    /// Takes in an entry: the record to write.
+    fn take(&mut self, entry: Entry) -> Record {
+        let known = self.known.get_or_insert_default();
+        let record = next_record(known.newest, entry);
+        known.newest = Some((record.at, record.sequence));
+        known.take(record.at, record.sequence, record.entry.clone());
+        record
+    }
+
+    /// Begins to write a turn, after those before it. The answer comes when it is stored.
+    fn write(&mut self, shared: Arc<Shared>, key: SessionKey, record: Record) -> oneshot::Receiver<()> {
+        let before = self.last_write.take();
+        let (stored, is_stored) = oneshot::channel();
         let busy = shared.activity.begin("storing a turn");
-        let key = self.key.clone();
+        let writes = shared.writes.clone();
         let write = async move {
             if let Some(before) = before {
                 let _ = before.await;
@@ -226,7 +358,99 @@ impl OpenSession {
             }
             drop(busy);
         };
-        self.session.last_write = Some(self.sessions.0.writes.spawn(write.in_current_span()));
+        self.last_write = Some(writes.spawn(write.in_current_span()));
+        is_stored
+    }
+
+    /// Takes in what the model wrote, unless another process was faster: the record to write.
+    fn take_summary(&mut self, text: String, covers: u64, budget_tokens: usize) -> Option<Record> {
+        let known = self.known.as_ref().filter(|known| known.covers() < covers)?;
+        let pinned = known.pinned_up_to(covers, budget_tokens);
+        let record = self.take(Entry::Summary(Summary { text, covers, pinned }));
+        self.weigh();
+        Some(record)
+    }
+}
+
+fn next_record(newest: Option<(Timestamp, u64)>, entry: Entry) -> Record {
+    let now = Timestamp::now();
+    let (at, sequence) = match newest {
+        // Clocks step back; a session's entries do not.
+        Some((last, sequence)) => (now.max(last + SignedDuration::from_millis(1)), sequence + 1),
+        None => (now, 1),
+    };
+    Record { token: Uuid::new_v4(), at, sequence, entry }
+}
+
+// === impl Weight ===
+
+impl Weight {
+    fn set(&mut self, tokens: usize) {
+        self.all.fetch_add(tokens, Ordering::Relaxed);
+        self.all.fetch_sub(self.tokens, Ordering::Relaxed);
+        self.tokens = tokens;
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+// === impl Sulk ===
+
+impl Sulk {
+    /// Counts a turn that wants a summary; whether enough have gone by since the last failure.
+    fn is_over(&mut self) -> bool {
+        let over = self.turns_left == 0;
+        self.turns_left = self.turns_left.saturating_sub(1);
+        over
+    }
+
+    fn begin(&mut self, reason: &str) {
+        if self.failures == 0 {
+            tracing::warn!(error = reason, "turns could not be summarized; it is tried again at a later turn");
+        } else {
+            tracing::debug!(error = reason, failures = self.failures, "turns could not be summarized again");
+        }
+        // The first failure may pass with the next turn; each further one doubles the wait.
+        self.turns_left = (1_u32.checked_shl(self.failures).unwrap_or(LONGEST_SULK) - 1).min(LONGEST_SULK);
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+// === impl OpenSession ===
+
+impl OpenSession {
+    /// What a new turn is sent of the session: the summary of what is no longer sent, pinned turns, and the newest
+    /// turns, oldest first. Together they fit `tokens_left` as well as the session's own budget; pinned turns take
+    /// half of that at the most. A paused turn that nobody answered is among them, closed by repair.
+    pub fn history(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
+        self.history_within(tokens_left, false)
+    }
+
+    /// What the paused turn is sent when it goes on: the same without itself, and it takes its part of `tokens_left`.
+    pub fn history_before_paused(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
+        let itself = self.paused().map_or(0, PausedTurn::estimated_tokens);
+        self.history_within(tokens_left.saturating_sub(itself), true)
+    }
+
+    /// The turn that waits for a person's answer, where the session ends with one.
+    pub fn paused(&self) -> Option<&PausedTurn> {
+        self.session.known.as_ref()?.paused.as_ref().map(|waiting| waiting.turn.as_ref())
+    }
+
+    /// Adds a turn and stores it. Waits for the memory only so long; the session is busy until the
+    /// turn is stored, and the next turn may begin before.
+    ///
+    /// Bytes of pictures and files are not kept beyond their own turn, and a paused turn goes on without them: see
+    /// [`crate::history::without_media_bytes`].
+    pub async fn remember(mut self, keepsake: Keepsake) -> Stored {
+        let record = self.session.take(keepsake.into());
+        let is_stored = self.session.write(Arc::clone(&self.sessions.shared), self.key.clone(), record);
+        self.let_go_of_dropped();
+        self.summarize_dropped();
         drop(self.session);
         match timeout(WRITE_PATIENCE, is_stored).await {
             Ok(Ok(())) => Stored::Already,
@@ -235,33 +459,95 @@ impl OpenSession {
         }
     }
 
-    fn next_record(&self, turn: Arc<CompleteTurn>) -> TurnRecord {
-        let now = Timestamp::now();
-        let newest = self.session.known.as_ref().and_then(|known| known.newest);
-        let (at, sequence) = match newest {
-            // Clocks step back; a session's turns do not.
-            Some((last, sequence)) => (now.max(last + SignedDuration::from_millis(1)), sequence + 1),
-            None => (now, 1),
-        };
-        TurnRecord { token: Uuid::new_v4(), at, sequence, turn }
+    fn history_within(&self, tokens_left: usize, resuming: bool) -> Vec<Arc<CompleteTurn>> {
+        let budget = tokens_left.min(self.sessions.shared.history_tokens);
+        self.session.known.as_ref().map_or_else(Vec::new, |known| known.history(budget, resuming))
     }
 
-    fn keep_at_hand(&mut self, record: &TurnRecord) {
-        let history_tokens = self.sessions.0.history_tokens;
-        let known = self.session.known.get_or_insert_default();
-        known.newest = Some((record.at, record.sequence));
-        known.turns.push(Arc::clone(&record.turn));
-        let beyond = known.turns.len() - newest_within(&known.turns, history_tokens).len();
-        known.turns.drain(..beyond);
+    fn let_go_of_dropped(&mut self) {
+        let budget = self.sessions.shared.history_tokens;
+        let dropped = if self.sessions.summarizer.is_some() { budget } else { 0 };
+        if let Some(known) = &mut self.session.known {
+            known.let_go(budget, dropped);
+        }
+        self.session.weigh();
+    }
+
+    /// Has the model summarize what no longer fits, if enough has gathered. The session is not held meanwhile.
+    fn summarize_dropped(&mut self) {
+        let Some(model) = self.sessions.summarizer.clone() else {
+            return;
+        };
+        if self.session.is_summarizing() {
+            return;
+        }
+        let budget = self.sessions.shared.history_tokens;
+        let draft = self.session.known.as_ref().and_then(|known| Draft::due(known, budget));
+        let Some(draft) = draft.filter(|_| self.session.sulk.is_over()) else {
+            return;
+        };
+        let shared = Arc::clone(&self.sessions.shared);
+        let busy = shared.activity.begin("summarizing a session");
+        let (key, session) = (self.key.clone(), Arc::clone(OwnedMutexGuard::mutex(&self.session)));
+        let ending = shared.no_more_summaries.clone();
+        let summaries = shared.summaries.clone();
+        let summarizing = async move {
+            // What is left undone is done at a later turn, in this process or another.
+            ending.run_until_cancelled(shared.summarize(model, draft, key, session)).await;
+            drop(busy);
+        };
+        self.session.summarizing = Some(summaries.spawn(summarizing.in_current_span()));
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    /// Writes a turn, again and again while that can help, and says whether it is stored. A turn that is
+    /// A session that has not been read.
+    fn unknown(&self) -> AtHand {
+        let weight = Weight { tokens: 0, all: Arc::clone(&self.warm_tokens) };
+        let session = Session { known: None, weight, last_write: None, summarizing: None, sulk: Sulk::default() };
+        AtHand { used: 0, waiting: Arc::default(), session: Arc::new(AsyncMutex::new(session)) }
+    }
+
+    /// Asks the model first, and only then for the session.
+    async fn summarize(
+        self: &Arc<Self>,
+        model: Arc<dyn Model>,
+        draft: Draft,
+        key: SessionKey,
+        session: Arc<AsyncMutex<Session>>,
+    ) {
+        let written = match timeout(SUMMARY_TIME, model.converse(&draft.request)).await {
+            Ok(Ok(answer)) => summary::written(&answer).map(|text| (text, answer.usage)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the model took too long".to_owned()),
+        };
+        let mut session = session.lock().await;
+        let record = match written {
+            Ok((text, usage)) => {
+                let (input_tokens, output_tokens) = (usage.input_tokens, usage.output_tokens);
+                tracing::info!(turns = draft.turns, input_tokens, output_tokens, "turns summarized");
+                session.sulk = Sulk::default();
+                session.take_summary(text, draft.covers, self.history_tokens)
+            }
+            Err(reason) => {
+                session.sulk.begin(&reason);
+                None
+            }
+        };
+        drop(session);
+        if let Some(record) = record {
+            // Not in the row of turns: none of them waits for it. It goes on when summaries are given up.
+            let shared = Arc::clone(self);
+            let write = async move { shared.write(&key, &record).await };
+            let _ = self.writes.spawn(write.in_current_span()).await;
+        }
+    }
+
+    /// Writes an entry, again and again while that can help, and says whether it is stored. One that is
     /// lost is an error in the log.
-    async fn write(&self, key: &SessionKey, record: &TurnRecord) -> bool {
+    async fn write(&self, key: &SessionKey, record: &Record) -> bool {
         let since = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -276,7 +562,7 @@ impl Shared {
             if !can_help || since.elapsed() + pause > WRITE_BOUND {
                 return lost(record, &error.to_string());
             }
-            tracing::warn!(turn = %record.token, error = %error, "turn not stored yet; trying again");
+            tracing::warn!(turn = %record.token, error = %error, "not stored yet; trying again");
             if self.give_up.run_until_cancelled(sleep(pause)).await.is_none() {
                 return lost(record, &error.to_string());
             }
@@ -286,12 +572,12 @@ impl Shared {
 }
 
 /// Says in the log that a turn is lost; the answer to whether it is stored.
-fn lost(record: &TurnRecord, reason: &str) -> bool {
+fn lost(record: &Record, reason: &str) -> bool {
     tracing::error!(
         turn = %record.token,
         error_type = "TurnLost",
         error = reason,
-        "a turn could not be stored and is lost to later sessions"
+        "a turn or a summary could not be stored and is lost to later sessions"
     );
     false
 }

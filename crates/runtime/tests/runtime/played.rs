@@ -245,7 +245,7 @@ impl SessionMemory for Unreadable {
     fn append<'a>(
         &'a self,
         _session: &'a agentcore_runtime::core::memory::identity::SessionKey,
-        _turn: &'a agentcore_runtime::core::memory::TurnRecord,
+        _record: &'a agentcore_runtime::core::memory::Record,
     ) -> BoxFuture<'a, Result<(), MemoryError>> {
         Box::pin(async { Ok(()) })
     }
