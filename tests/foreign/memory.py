@@ -2,6 +2,7 @@
 
     {"do": "create", "name": "..."}         makes a memory; the answer has its `id`
     {"do": "turns", "memory": ID}           every event of every session, each as its session and what was said
+    {"do": "session", "memory": ID, "actor": ID, "session": ID}     the same of one session
 """
 
 import json
@@ -23,12 +24,19 @@ def turns(order):
     for actor in data.list_actors(memoryId=memory)["actorSummaries"]:
         actor_id = actor["actorId"]
         for session in data.list_sessions(memoryId=memory, actorId=actor_id)["sessionSummaries"]:
-            where = {"memoryId": memory, "actorId": actor_id, "sessionId": session["sessionId"]}
-            events = data.list_events(**where, includePayloads=True, maxResults=100)["events"]
-            events.sort(key=lambda event: event["eventTimestamp"])
-            for event in events:
-                found.append({"session": session["sessionId"], "said": said(event["payload"])})
+            found += events(memory, actor_id, session["sessionId"])
     return {"turns": found}
+
+
+def session(order):
+    return {"turns": events(order["memory"], order["actor"], order["session"])}
+
+
+def events(memory, actor, session):
+    where = {"memoryId": memory, "actorId": actor, "sessionId": session}
+    found = data.list_events(**where, includePayloads=True, maxResults=100)["events"]
+    found.sort(key=lambda event: event["eventTimestamp"])
+    return [{"session": session, "said": said(event["payload"])} for event in found]
 
 
 def said(payload):
@@ -38,4 +46,4 @@ def said(payload):
 
 for line in sys.stdin:
     order = json.loads(line)
-    print(json.dumps({"create": create, "turns": turns}[order["do"]](order)), flush=True)
+    print(json.dumps({"create": create, "turns": turns, "session": session}[order["do"]](order)), flush=True)

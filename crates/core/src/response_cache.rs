@@ -85,6 +85,7 @@ impl ResponseCache {
             stop_reason: StopReason::EndTurn,
             usage: Usage::default(),
             guardrail: None,
+            served: None,
         })
     }
 

@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::Serialize;
 
-use crate::guard::Flag;
+use crate::guard::{Flag, Severity};
 use crate::history::{CompleteTurn, estimate_message, estimate_tokens};
 use crate::message::{Message, Role, StopReason, Usage};
 use crate::tool::ToolSpec;
@@ -153,6 +153,13 @@ pub struct GuardrailTrace {
     /// What must not be stored: words of the user's message, and what stands in their place.
     #[serde(skip)]
     pub redactions: Vec<(String, String)>,
+}
+
+impl GuardrailTrace {
+    /// Whether it put other words in the place of some, and stopped nothing.
+    pub(crate) fn only_masks(&self) -> bool {
+        !self.flags.is_empty() && self.flags.iter().all(|flag| flag.severity <= Severity::Info)
+    }
 }
 
 /// A piece of an answer, in the JSON shape of Bedrock's ConverseStream.

@@ -166,9 +166,10 @@ impl ModelCall {
             return turn.go_to(|routes| route::chosen(routes, &answer));
         }
         let ModelAnswer { message, stop_reason, guardrail, .. } = answer;
+        let only_masked = guardrail.as_ref().is_some_and(GuardrailTrace::only_masks);
         turn.note(guardrail);
         match stop_reason {
-            StopReason::GuardrailIntervened => turn.finish_withheld(message),
+            StopReason::GuardrailIntervened if !only_masked => turn.finish_withheld(message),
             StopReason::ContentFiltered => turn.finish(message, StopReason::ContentFiltered),
             reason if turn.output.is_some() => turn.check_output(message, &reason),
             StopReason::ToolUse if turn.can_call_tools(&message) => turn.ask_for_tools(message),
