@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,8 +15,8 @@ use crate::local_aws::LocalAws;
 const SESSIONS: usize = 100;
 const EACH: usize = 10;
 
-/// What a process may grow by for a thousand invocations at once, in kilobytes. Measured: see the test's output.
-const GROWTH: u64 = 64_000;
+/// What a process may grow by for a thousand invocations at once, in kilobytes: measured 51 000 of a debug build.
+const GROWTH: u64 = 100_000;
 
 /// The most memory the process has had, in kilobytes.
 fn peak(process: u32) -> u64 {
@@ -36,7 +35,6 @@ fn a_thousand_invocations_at_once_are_answered_or_shed_and_no_session_is_mixed_u
     let memory = ("BEDROCK_AGENTCORE_MEMORY_ID", "crowd-0123456789");
     let limits = [memory, ("MAX_CONCURRENT_TURNS", "600"), ("MODEL_RETRY_SECONDS", "30")];
     let agent = Agent::start_command("crowded", agent_command("test_agent", &aws.endpoint(), &limits));
-    agent.say(&session(SESSIONS), "Hello");
     let before = peak(agent.process.id());
 
     let statuses: Mutex<BTreeMap<(u16, String), Vec<(usize, usize)>>> = Mutex::default();
@@ -67,7 +65,8 @@ fn a_thousand_invocations_at_once_are_answered_or_shed_and_no_session_is_mixed_u
     // What the sessions remember, by AWS's own client.
     let mut boto3 = Script::start("boto3", python_script("memory.py"), &aws.endpoint());
     for of in 0..SESSIONS {
-        let mut told: Vec<usize> = answered.iter().filter(|(session, _)| *session == of).map(|(_, place)| *place).collect();
+        let mut told: Vec<usize> =
+            answered.iter().filter(|(session, _)| *session == of).map(|(_, place)| *place).collect();
         let mut kept = remembered(&mut boto3, of);
         told.sort_unstable();
         kept.sort_unstable();

@@ -19,7 +19,7 @@ use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
 use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
 use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -235,10 +235,12 @@ impl<A: Agent> Server<A> {
     ///
     /// # Errors
     /// When it cannot be opened.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn listen(self) -> Result<Listening<A>, ServeError> {
         let refused = |error: std::io::Error| ServeError::Bind { address: self.address, reason: error.to_string() };
-        let listener = std::net::TcpListener::bind(self.address).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
+        let listener = listener(self.address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Listening { server: self, listener, address })
     }
@@ -288,6 +290,16 @@ impl<A: Agent> Listening<A> {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// Opens the port for a crowd that comes at once.
+fn listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    /// Connections that wait to be accepted; the standard library's 128 are too few for a thousand callers.
+    const WAITING: u32 = 1_024;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)?.into_std()
 }
 
 /// Serves the wire on this thread, apart from the threads that run turns.

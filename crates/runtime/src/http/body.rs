@@ -1,49 +1,66 @@
 //! Takes a body in: up to AgentCore's 100 MB, in one buffer, and no further.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, header};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 
-use crate::admission::Admitted;
+use crate::admission::{Admission, Admitted};
 use crate::failure::{Code, Failure};
 
 /// The largest payload of `InvokeAgentRuntime`, in bytes. Source: its service model.
 const LARGEST: usize = 100_000_000;
 
-/// How much more of a body that is too large is read and thrown away. A client that is still sending
+/// How much more of a body that is not taken is read and thrown away. A client that is still sending
 /// when the connection closes never sees why.
 const POLITENESS: usize = 100_000_000;
 
-/// Reads the whole body, as far as there is room for it.
+/// How long that goes on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads the whole body, if there is room for one more turn and for its payload.
 ///
 /// The buffer is made once, of the announced size: grown by doubling, a 100 MB body would need more
 /// than 200 MB for a moment.
-pub(super) async fn read(request: Request<Body>, admitted: &mut Admitted) -> Result<Bytes, Failure> {
+pub(super) async fn read(request: Request<Body>, admission: &Admission) -> Result<(Bytes, Admitted), Failure> {
     let announced = announced_length(request.headers());
     let waits_for_leave = request.headers().contains_key(header::EXPECT);
-    if announced > LARGEST && waits_for_leave {
-        return Err(too_large());
-    }
     let mut body = request.into_body();
+    let taken = match admitted(announced, admission) {
+        Ok(admitted) => take(&mut body, announced, admitted).await,
+        Err(failure) => Err(failure),
+    };
+    if taken.is_err() && !waits_for_leave {
+        let _ = timeout(PATIENCE, throw_away(&mut body)).await;
+    }
+    taken
+}
+
+fn admitted(announced: usize, admission: &Admission) -> Result<Admitted, Failure> {
     if announced > LARGEST {
-        throw_away(&mut body).await;
         return Err(too_large());
     }
+    let mut admitted = admission.admit()?;
     admitted.grow_to(announced)?;
+    Ok(admitted)
+}
+
+async fn take(body: &mut Body, announced: usize, mut admitted: Admitted) -> Result<(Bytes, Admitted), Failure> {
     let mut bytes = BytesMut::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let Ok(data) = broken_off(frame)?.into_data() else {
             continue;
         };
         if bytes.len() + data.len() > LARGEST {
-            throw_away(&mut body).await;
             return Err(too_large());
         }
         admitted.grow_to(bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
+    Ok((bytes.freeze(), admitted))
 }
 
 fn announced_length(headers: &HeaderMap) -> usize {

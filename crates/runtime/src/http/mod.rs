@@ -119,8 +119,7 @@ async fn answer<A: Agent>(
 ) -> Result<Response, Failure> {
     // Held from the first byte on: a session that is being talked to is busy.
     let busy = http.invoker.activity().begin("reading a payload");
-    let mut admitted = http.invoker.admission().admit()?;
-    let body = body::read(request, &mut admitted).await?;
+    let (body, admitted) = body::read(request, http.invoker.admission()).await?;
     if http.debug
         && let Some(action) = actions::asked(&body)
     {

@@ -5,7 +5,7 @@ async fn an_answer_is_json_as_callers_of_the_old_agents_read_it() {
     let served = Served::start();
     insta::assert_snapshot!(served.answer(served.prompt("a-session", "Hello")).await, @r#"
     200
-    {"response":{"role":"assistant","content":[{"text":"before: []; now: Hello"}]},"session_id":"a-session","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"safety":{"severity":"none","action":"none","flags":[]}}
+    {"response":{"role":"assistant","content":[{"text":"before: []; now: Hello"}]},"session_id":"a-session","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15,"cacheReadInputTokens":0,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}}
     "#);
 }
 
@@ -26,9 +26,9 @@ async fn an_answer_is_streamed_where_events_are_accepted() {
 
     data: {"event":{"messageStop":{"stopReason":"end_turn"}}}
 
-    data: {"event":{"metadata":{"usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"metrics":{"latencyMs":1}}}}
+    data: {"event":{"metadata":{"usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15,"cacheReadInputTokens":0,"cacheWriteInputTokens":0,"usd":0.0},"metrics":{"latencyMs":1}}}}
 
-    data: {"message":{"role":"assistant","content":[{"text":"before: []; now: Hello"}]},"session_id":"a-session","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"safety":{"severity":"none","action":"none","flags":[]}}
+    data: {"message":{"role":"assistant","content":[{"text":"before: []; now: Hello"}]},"session_id":"a-session","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15,"cacheReadInputTokens":0,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}}
     "#);
 }
 
@@ -38,7 +38,7 @@ async fn the_next_call_of_a_session_knows_what_was_said_and_another_session_does
     served.answer(served.prompt("one", "I am Aoife")).await;
     insta::assert_snapshot!(served.answer(served.prompt("one", "Who am I?")).await, @r#"
     200
-    {"response":{"role":"assistant","content":[{"text":"before: [\"I am Aoife\", \"before: []; now: I am Aoife\"]; now: Who am I?"}]},"session_id":"one","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"safety":{"severity":"none","action":"none","flags":[]}}
+    {"response":{"role":"assistant","content":[{"text":"before: [\"I am Aoife\", \"before: []; now: I am Aoife\"]; now: Who am I?"}]},"session_id":"one","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15,"cacheReadInputTokens":0,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}}
     "#);
     insta::assert_snapshot!(served.answer(served.prompt("two", "Who am I?")).await, @r#"
     200
