@@ -14,7 +14,7 @@ use agentcore_core::memory::SessionMemory;
 use agentcore_core::memory::agentcore::AgentCoreMemory;
 use agentcore_core::memory::file::{FileMemory, OpenError};
 use agentcore_core::memory::process::ProcessMemory;
-use agentcore_core::memory::sessions::Sessions;
+use agentcore_core::memory::sessions::{DEFAULT_QUEUE, Sessions};
 use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
 use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
@@ -149,6 +149,8 @@ impl<A: Agent> Server<A> {
             Some(_) => Sessions::shared(memory, settings.history_tokens, activity.clone()),
             None => Sessions::new(memory, settings.history_tokens, activity.clone()),
         };
+        let queue = parsed(read, "SESSION_QUEUE", "must be a whole number of invocations")?.unwrap_or(DEFAULT_QUEUE);
+        let sessions = sessions.summarized_by(model.clone()).queue(queue);
         let mut server = Self::assemble(agent, model, sessions, activity, Some(settings.model));
         server.function = function;
         server.address = SocketAddr::new(

@@ -54,7 +54,7 @@ const WARM_TOKENS: usize = 40_000_000;
 
 /// How many may wait for one session unless [`Sessions::queue`] says otherwise. A person types one message at a
 /// time; who sends this many at once gains nothing from a longer queue.
-const DEFAULT_QUEUE: usize = 16;
+pub const DEFAULT_QUEUE: usize = 16;
 
 /// How long a model may take for a summary.
 const SUMMARY_TIME: Duration = Duration::from_mins(2);
