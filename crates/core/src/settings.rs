@@ -50,6 +50,29 @@ pub struct ModelSettings {
     pub small: Option<ModelPlace>,
     /// `MODEL_ATTEMPTS` and `MODEL_RETRY_SECONDS`.
     pub retry: RetryPolicy,
+    /// `GUARDRAIL_ID` and its companions.
+    pub guardrail: Option<GuardrailSettings>,
+}
+
+/// A guardrail of Bedrock, which looks at what is said to the model and by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardrailSettings {
+    /// `GUARDRAIL_ID`: its id or ARN.
+    pub identifier: String,
+    /// `GUARDRAIL_VERSION`: a number, or `DRAFT`.
+    pub version: String,
+    /// `GUARDRAIL_STREAM_MODE`.
+    pub stream_mode: GuardrailStreamMode,
+}
+
+/// When a guardrail looks at an answer that is streamed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GuardrailStreamMode {
+    /// `sync`: before a piece of it is passed on. Nothing leaves unseen, and each piece waits for it.
+    #[default]
+    Sync,
+    /// `async`: while it is passed on. Nothing waits, and words may have left when they are found wrong.
+    Async,
 }
 
 /// A model, and the region where it is asked.
@@ -102,6 +125,14 @@ pub enum SettingsError {
     /// The model or the region may not be used.
     #[error(transparent)]
     Residency(#[from] ResidencyError),
+    /// A guardrail is named in part.
+    #[error("{set} is set without {missing}; set both, or neither for no guardrail")]
+    HalfAGuardrail {
+        /// What is set.
+        set: &'static str,
+        /// What is not.
+        missing: &'static str,
+    },
     /// Two places for one memory.
     #[error(
         "SESSION_MEMORY={session_memory} and BEDROCK_AGENTCORE_MEMORY_ID={memory_id} are both set; \
@@ -156,6 +187,7 @@ impl ModelSettings {
             fallbacks: Vec::new(),
             small: None,
             retry: RetryPolicy::default(),
+            guardrail: None,
         }
     }
 
@@ -173,6 +205,7 @@ impl ModelSettings {
             fallbacks: fallbacks.map(|entry| place(Self::FALLBACKS, entry)).collect::<Result<_, _>>()?,
             small: environment.get(Self::SMALL).map(|entry| place(Self::SMALL, &entry)).transpose()?,
             retry: read_retry(environment)?,
+            guardrail: GuardrailSettings::read(environment)?,
             region: region.clone(),
             max_tokens: environment
                 .parse("MAX_TOKENS", "must be a whole number of tokens, at least 1", |&tokens| tokens > 0)?,
@@ -206,6 +239,39 @@ fn read_retry(environment: &Environment<'_>) -> Result<RetryPolicy, SettingsErro
         })?
         .map_or(default.within(), Duration::from_secs_f64);
     Ok(RetryPolicy::new(attempts, seconds))
+}
+
+// === impl GuardrailSettings ===
+
+impl GuardrailSettings {
+    /// The variable that names the guardrail.
+    pub const IDENTIFIER: &str = "GUARDRAIL_ID";
+    /// The variable that names its version.
+    pub const VERSION: &str = "GUARDRAIL_VERSION";
+    /// The variable that says when it looks at a stream.
+    pub const STREAM_MODE: &str = "GUARDRAIL_STREAM_MODE";
+
+    fn read(environment: &Environment<'_>) -> Result<Option<Self>, SettingsError> {
+        let half = |set, missing| Err(SettingsError::HalfAGuardrail { set, missing });
+        let stream_mode = environment.get(Self::STREAM_MODE);
+        let (identifier, version) = match (environment.get(Self::IDENTIFIER), environment.get(Self::VERSION)) {
+            (Some(identifier), Some(version)) => (identifier, version),
+            (Some(_), None) => return half(Self::IDENTIFIER, Self::VERSION),
+            (None, Some(_)) => return half(Self::VERSION, Self::IDENTIFIER),
+            (None, None) if stream_mode.is_some() => return half(Self::STREAM_MODE, Self::IDENTIFIER),
+            (None, None) => return Ok(None),
+        };
+        let stream_mode = match stream_mode.as_deref() {
+            None | Some("sync") => GuardrailStreamMode::Sync,
+            Some("async") => GuardrailStreamMode::Async,
+            Some(other) => return Err(SettingsError::invalid(Self::STREAM_MODE, other, "must be `sync` or `async`")),
+        };
+        let is_number = !version.starts_with('0') && version.len() <= 8 && version.bytes().all(|b| b.is_ascii_digit());
+        if version != "DRAFT" && !is_number {
+            return Err(SettingsError::invalid(Self::VERSION, &version, "must be a version's number, or DRAFT"));
+        }
+        Ok(Some(Self { identifier, version, stream_mode }))
+    }
 }
 
 // === impl ModelPlace ===

@@ -7,6 +7,7 @@
 pub mod bedrock;
 pub mod breaker;
 pub mod capabilities;
+pub mod prices;
 pub mod residency;
 pub mod resilient;
 pub mod retry;

@@ -1,4 +1,4 @@
-use agentcore_core::settings::{MemorySettings, Settings, SettingsError};
+use agentcore_core::settings::{GuardrailStreamMode, MemorySettings, Settings, SettingsError};
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     Settings::read(|name| {
@@ -108,4 +108,18 @@ fn how_often_and_how_long_is_tried_again_can_be_said() {
     assert_eq!(retry(&[("MODEL_ATTEMPTS", "1"), ("MODEL_RETRY_SECONDS", "0")]).attempts().get(), 1);
     insta::assert_snapshot!(refusal(&[("MODEL_ATTEMPTS", "0")]), @"MODEL_ATTEMPTS=0 must be a number of attempts from 1 to 10");
     insta::assert_snapshot!(refusal(&[("MODEL_RETRY_SECONDS", "an hour")]), @"MODEL_RETRY_SECONDS=an hour must be a number of seconds from 0 to 600");
+}
+
+#[test]
+fn a_guardrail_has_an_id_and_a_version_and_looks_before_words_leave_unless_told_otherwise() {
+    let (id, version) = (("GUARDRAIL_ID", "abcdefghijkl"), ("GUARDRAIL_VERSION", "3"));
+    let guardrail = |variables: &[_]| read(variables).expect("good settings").model.guardrail;
+    assert_eq!(guardrail(&[]), None);
+    assert_eq!(guardrail(&[id, version]).expect("a guardrail").stream_mode, GuardrailStreamMode::Sync);
+    let told = [id, ("GUARDRAIL_VERSION", "DRAFT"), ("GUARDRAIL_STREAM_MODE", "async")];
+    assert_eq!(guardrail(&told).expect("a guardrail").stream_mode, GuardrailStreamMode::Async);
+    insta::assert_snapshot!(refusal(&[id]), @"GUARDRAIL_ID is set without GUARDRAIL_VERSION; set both, or neither for no guardrail");
+    insta::assert_snapshot!(refusal(&[("GUARDRAIL_STREAM_MODE", "async")]), @"GUARDRAIL_STREAM_MODE is set without GUARDRAIL_ID; set both, or neither for no guardrail");
+    insta::assert_snapshot!(refusal(&[id, ("GUARDRAIL_VERSION", "latest")]), @"GUARDRAIL_VERSION=latest must be a version's number, or DRAFT");
+    insta::assert_snapshot!(refusal(&[id, version, ("GUARDRAIL_STREAM_MODE", "later")]), @"GUARDRAIL_STREAM_MODE=later must be `sync` or `async`");
 }
