@@ -14,7 +14,7 @@ use crate::local_aws::LocalAws;
 const SESSION: &str = "session-of-an-example-0123456789-0123";
 
 /// The examples, built as the README of each says.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));

@@ -27,3 +27,4 @@ mod process;
 mod second_cloud;
 mod socket;
 mod startup;
+mod turns;
