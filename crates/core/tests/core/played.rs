@@ -36,7 +36,13 @@ pub(crate) fn calls(calls: &[(&str, &str, Value)]) -> ModelAnswer {
 
 pub(crate) fn answers(content: Vec<ContentBlock>, stop_reason: StopReason) -> ModelAnswer {
     let usage = Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, ..Usage::default() };
-    ModelAnswer { message: Message { role: Role::Assistant, content }, stop_reason, usage, guardrail: None }
+    ModelAnswer {
+        message: Message { role: Role::Assistant, content },
+        stop_reason,
+        usage,
+        guardrail: None,
+        served: None,
+    }
 }
 
 // === impl Played ===
@@ -109,7 +115,8 @@ fn events(answer: ModelAnswer) -> Vec<ModelEvent> {
         events.push(ModelEvent::ContentBlockStop { content_block_index });
     }
     events.push(ModelEvent::MessageStop { stop_reason: answer.stop_reason });
-    events.push(ModelEvent::Metadata { usage: answer.usage, metrics: Metrics::default(), guardrail: answer.guardrail });
+    let ModelAnswer { usage, guardrail, .. } = answer;
+    events.push(ModelEvent::Metadata { usage, metrics: Metrics::default(), guardrail, served: None });
     events
 }
 
