@@ -114,6 +114,7 @@ fn resource(resource: ResourceContents) -> ToolResultContent {
             let shown = picture(&kind, &blob).or_else(|| document(&kind, &blob));
             shown.unwrap_or_else(|| ToolResultContent::Text(format!("[A file of the kind {kind}: {uri}]")))
         }
+        _ => ToolResultContent::Text("[A resource of a kind that is not known here.]".to_owned()),
     }
 }
 
