@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use agentcore_runtime::core::aws::Aws;
-use agentcore_runtime::core::history::complete;
+use agentcore_runtime::core::history::{CompleteTurn, PausedTurn, complete};
 use agentcore_runtime::core::memory::agentcore::AgentCoreMemory;
 use agentcore_runtime::core::memory::identity::SessionKey;
-use agentcore_runtime::core::memory::{MemoryError, SessionMemory as _, TurnRecord};
+use agentcore_runtime::core::memory::{Entry, KeptTurn, MemoryError, Record, SessionMemory as _, Summary};
 use agentcore_runtime::core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
 use agentcore_runtime::core::model::residency::{Region, Residency};
+use agentcore_runtime::core::tool::Question;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
@@ -23,14 +24,18 @@ fn memory(endpoint: &str) -> AgentCoreMemory {
     AgentCoreMemory::new("coach_mem-0123456789", Arc::new(Aws::at(endpoint, region)))
 }
 
-fn record(sequence: u64, messages: Vec<Message>) -> TurnRecord {
+fn record(sequence: u64, messages: Vec<Message>) -> Record {
+    entry(sequence, Entry::Whole { turn: whole(messages), pinned: false, resumed: false })
+}
+
+fn entry(sequence: u64, entry: Entry) -> Record {
     let after = SignedDuration::from_millis(i64::try_from(sequence).expect("small"));
-    TurnRecord {
-        token: Uuid::new_v4(),
-        at: Timestamp::now() + after,
-        sequence,
-        turn: Arc::new(complete(messages).remove(0)),
-    }
+    let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).expect("a moment");
+    Record { token: Uuid::new_v4(), at: now + after, sequence, entry }
+}
+
+fn whole(messages: Vec<Message>) -> Arc<CompleteTurn> {
+    Arc::new(complete(messages).remove(0))
 }
 
 fn talk(question: &str) -> Vec<Message> {
@@ -45,7 +50,7 @@ async fn a_long_session_comes_back_whole_and_in_order_over_several_pages() {
         memory.append(&session, &record(number, talk(&format!("question {number}")))).await.expect("stored");
     }
     let loaded = memory.load(&session, ALL).await.expect("loaded");
-    let questions: Vec<String> = loaded.turns.iter().map(|turn| turn.messages()[0].text()).collect();
+    let questions: Vec<String> = loaded.turns.iter().map(|kept| kept.messages()[0].text()).collect();
     let expected: Vec<String> = (1..=230).map(|number| format!("question {number}")).collect();
     assert_eq!(questions, expected);
     assert_eq!(loaded.newest.expect("a newest turn").1, 230);
@@ -73,6 +78,67 @@ async fn a_turn_with_tools_and_one_too_long_for_an_item_come_back_exactly() {
     let loaded = memory.load(&session, ALL).await.expect("loaded");
     assert_eq!(loaded.turns[0].messages(), with_tools);
     assert_eq!(loaded.turns[1].messages(), long);
+}
+
+#[tokio::test]
+async fn paused_and_pinned_turns_and_summaries_are_events_that_come_back_as_they_were() {
+    let aws = LocalAws::start();
+    let (memory, session) = (memory(&aws.endpoint()), SessionKey::new(None, "of-every-kind"));
+    let call = ToolUse { tool_use_id: "call-1".into(), name: "book".into(), input: json!({ "seats": 2 }) };
+    let question = Question { id: "call-1".into(), tool: "book".into(), question: "Pay?".into(), details: json!([1]) };
+    let paused = Arc::new(PausedTurn {
+        messages: vec![
+            Message::user("Book it"),
+            Message { role: Role::Assistant, content: vec![ContentBlock::ToolUse(call)] },
+        ],
+        results: Vec::new(),
+        questions: vec![question],
+    });
+    let pinned = entry(1, Entry::Whole { turn: whole(talk("No nuts!")), pinned: true, resumed: false });
+    let kept = KeptTurn { number: 1, at: pinned.at, pinned: true, turn: whole(talk("No nuts!")) };
+    let summary = Summary { text: "They asked. ✓".into(), covers: 2, pinned: vec![kept.clone()] };
+    let waits = |resumed| Entry::Paused { turn: Arc::clone(&paused), pinned: false, resumed };
+    let records = [
+        pinned,
+        record(2, talk("two")),
+        record(3, talk("three")),
+        entry(4, Entry::Summary(summary.clone())),
+        entry(5, waits(false)),
+        entry(6, waits(true)),
+    ];
+    for record in records.iter().chain(&records) {
+        memory.append(&session, record).await.expect("stored");
+    }
+    let loaded = memory.load(&session, ALL).await.expect("loaded");
+    let questions: Vec<String> = loaded.turns.iter().map(|kept| kept.messages()[0].text()).collect();
+    assert_eq!(questions, ["No nuts!", "three", "Book it"]);
+    assert_eq!(loaded.turns[0], kept);
+    assert_eq!(loaded.paused.map(|waiting| waiting.turn), Some(Arc::clone(&paused)));
+    assert_eq!(loaded.summary, Some(summary));
+    assert_eq!(loaded.newest, Some((records[5].at, 6)));
+
+    let rest = Entry::Whole { turn: whole(talk("Book it")), pinned: false, resumed: true };
+    memory.append(&session, &entry(7, rest)).await.expect("stored");
+    let loaded = memory.load(&session, ALL).await.expect("loaded");
+    assert_eq!(loaded.paused, None);
+    assert_eq!(loaded.turns.last().expect("the rest").messages()[1].text(), "Noted.");
+}
+
+#[tokio::test]
+async fn a_summary_spares_the_pages_before_it_and_carries_what_is_pinned_there() {
+    let aws = LocalAws::start();
+    let (memory, session) = (memory(&aws.endpoint()), SessionKey::new(None, "a-long-session"));
+    let pinned = entry(1, Entry::Whole { turn: whole(talk("No nuts!")), pinned: true, resumed: false });
+    let kept = KeptTurn { number: 1, at: pinned.at, pinned: true, turn: whole(talk("No nuts!")) };
+    memory.append(&session, &pinned).await.expect("stored");
+    for number in 2..=120 {
+        memory.append(&session, &record(number, talk(&format!("question {number}")))).await.expect("stored");
+    }
+    let summary = Summary { text: "Much was asked.".into(), covers: 118, pinned: vec![kept] };
+    memory.append(&session, &entry(121, Entry::Summary(summary))).await.expect("stored");
+    let loaded = memory.load(&session, ALL).await.expect("loaded");
+    let questions: Vec<String> = loaded.turns.iter().map(|kept| kept.messages()[0].text()).collect();
+    assert_eq!(questions, ["No nuts!", "question 119", "question 120"]);
 }
 
 #[tokio::test]

@@ -223,13 +223,21 @@ impl Loaded {
     }
 
     /// What a call is sent of the session within `budget_tokens`, oldest first: the summary, pinned turns, and as
-    /// many of the newest turns as fit. `resuming`: without the paused turn, which goes on.
-    pub(crate) fn history(&self, budget_tokens: usize, resuming: bool) -> Vec<Arc<CompleteTurn>> {
+    /// many of the newest turns as fit.
+    pub(crate) fn history(&self, budget_tokens: usize) -> Vec<Arc<CompleteTurn>> {
         let (summary, chosen) = self.choose(budget_tokens);
-        let goes_on =
-            |turn: &Arc<CompleteTurn>| resuming && self.paused.as_ref().is_some_and(|waiting| waiting.shows(turn));
-        let turns = self.turns.iter().zip(chosen).filter(|(kept, chosen)| *chosen && !goes_on(&kept.turn));
+        let turns = self.turns.iter().zip(chosen).filter(|(_, chosen)| *chosen);
         summary.into_iter().chain(turns.map(|(kept, _)| Arc::clone(&kept.turn))).collect()
+    }
+
+    /// The same for the paused turn, which goes on: without itself.
+    pub(crate) fn history_before_paused(&self, budget_tokens: usize) -> Vec<Arc<CompleteTurn>> {
+        let earlier = self.turns.iter().filter(|kept| !self.is_paused(kept)).cloned().collect();
+        Self { turns: earlier, summary: self.summary.clone(), ..Self::default() }.history(budget_tokens)
+    }
+
+    fn is_paused(&self, kept: &KeptTurn) -> bool {
+        self.paused.as_ref().is_some_and(|waiting| waiting.shows(&kept.turn))
     }
 
     /// Which turns are sent within `budget_tokens`, and the summary before them if it is.
@@ -244,9 +252,8 @@ impl Loaded {
     /// is never one of them.
     pub(crate) fn dropped(&self, budget_tokens: usize) -> Vec<&KeptTurn> {
         let (_, chosen) = self.choose(budget_tokens);
-        let waits = |kept: &KeptTurn| self.paused.as_ref().is_some_and(|waiting| waiting.shows(&kept.turn));
         let dropped = self.turns.iter().zip(chosen).filter(|(_, chosen)| !chosen).map(|(kept, _)| kept);
-        dropped.filter(|kept| kept.number > self.covers() && !waits(kept)).collect()
+        dropped.filter(|kept| kept.number > self.covers() && !self.is_paused(kept)).collect()
     }
 
     /// The pinned turns up to that number that are sent within `budget_tokens`.

@@ -427,13 +427,15 @@ impl OpenSession {
     /// turns, oldest first. Together they fit `tokens_left` as well as the session's own budget; pinned turns take
     /// half of that at the most. A paused turn that nobody answered is among them, closed by repair.
     pub fn history(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
-        self.history_within(tokens_left, false)
+        let budget = tokens_left.min(self.sessions.shared.history_tokens);
+        self.session.known.as_ref().map_or_else(Vec::new, |known| known.history(budget))
     }
 
     /// What the paused turn is sent when it goes on: the same without itself, and it takes its part of `tokens_left`.
     pub fn history_before_paused(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
         let itself = self.paused().map_or(0, PausedTurn::estimated_tokens);
-        self.history_within(tokens_left.saturating_sub(itself), true)
+        let budget = tokens_left.saturating_sub(itself).min(self.sessions.shared.history_tokens);
+        self.session.known.as_ref().map_or_else(Vec::new, |known| known.history_before_paused(budget))
     }
 
     /// The turn that waits for a person's answer, where the session ends with one.
@@ -457,11 +459,6 @@ impl OpenSession {
             Ok(Err(_)) => Stored::Lost,
             Err(_) => Stored::Soon,
         }
-    }
-
-    fn history_within(&self, tokens_left: usize, resuming: bool) -> Vec<Arc<CompleteTurn>> {
-        let budget = tokens_left.min(self.sessions.shared.history_tokens);
-        self.session.known.as_ref().map_or_else(Vec::new, |known| known.history(budget, resuming))
     }
 
     fn let_go_of_dropped(&mut self) {

@@ -1,7 +1,13 @@
 use std::sync::Arc;
 
-use agentcore_core::history::{CompleteTurn, INTERRUPTED, OPENED, complete, newest_within};
-use agentcore_core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
+use agentcore_core::history::{
+    CompleteTurn, INTERRUPTED, OPENED, PausedTurn, complete, newest_within, without_media_bytes,
+};
+use agentcore_core::message::{
+    ContentBlock, Document, DocumentFormat, Image, ImageFormat, MediaSource, Message, Role, ToolResult,
+    ToolResultContent, ToolResultStatus, ToolUse,
+};
+use agentcore_core::tool::Question;
 use proptest::prelude::*;
 
 use crate::converse_rules::{assert_can_go_on, call_id, text};
@@ -158,4 +164,63 @@ fn given_messages_one_an_event_then_they_are_the_same_turn() {
 fn given_an_answer_without_a_question_then_it_is_kept() {
     let turns = complete([Message::assistant("Welcome!")]);
     assert_eq!(turns[0].messages(), [Message::user(OPENED), Message::assistant("Welcome!")]);
+}
+
+fn picture(source: MediaSource) -> Image {
+    Image { format: ImageFormat::Png, source }
+}
+
+fn bytes(count: usize) -> MediaSource {
+    MediaSource::Bytes(vec![0; count].into())
+}
+
+#[test]
+fn later_turns_read_what_was_there_in_place_of_its_bytes_and_keep_what_is_in_s3() {
+    let in_s3 = MediaSource::S3Location { uri: "s3://photos/1.png".into(), bucket_owner: None };
+    let file = Document { format: DocumentFormat::Pdf, name: "meal plan".into(), source: bytes(1_200_000) };
+    let weighed = ToolResult {
+        tool_use_id: "call-1".into(),
+        content: vec![ToolResultContent::Text("Look:".into()), ToolResultContent::Image(picture(bytes(34_512)))],
+        status: ToolResultStatus::Success,
+    };
+    let later = without_media_bytes(vec![
+        Message {
+            role: Role::User,
+            content: vec![
+                ContentBlock::Text("Read these.".into()),
+                ContentBlock::Image(picture(in_s3)),
+                ContentBlock::Document(file),
+            ],
+        },
+        Message { role: Role::User, content: vec![ContentBlock::ToolResult(weighed)] },
+    ]);
+    insta::assert_snapshot!(serde_json::to_string(&later[0].content).expect("JSON"), @r#"[{"text":"Read these."},{"image":{"format":"png","source":{"s3Location":{"uri":"s3://photos/1.png"}}}},{"text":"[A document (pdf, 1200000 bytes, named \"meal plan\") was here.]"}]"#);
+    insta::assert_snapshot!(serde_json::to_string(&later[1].content).expect("JSON"), @r#"[{"toolResult":{"toolUseId":"call-1","content":[{"text":"Look:"},{"text":"[An image (png, 34512 bytes) was here.]"}],"status":"success"}}]"#);
+}
+
+#[test]
+fn a_picture_costs_what_the_model_reads_of_it_and_not_its_bytes() {
+    let content = vec![ContentBlock::Text("Look".into()), ContentBlock::Image(picture(bytes(3_000_000)))];
+    let turn = complete([Message { role: Role::User, content }, Message::assistant("Nice.")]).remove(0);
+    assert!((1_000..3_000).contains(&turn.estimated_tokens()), "{}", turn.estimated_tokens());
+    assert!(turn.without_media_bytes().estimated_tokens() < 50);
+}
+
+proptest! {
+    #[test]
+    fn a_paused_turn_is_closed_whatever_is_known_of_its_calls(
+        messages in prop::collection::vec(message(), 0..6),
+        results in prop::collection::vec(call_id(), 0..3),
+        questions in prop::collection::vec(call_id(), 0..3),
+    ) {
+        let ask = |id: String| Question { id, tool: "weigh".into(), question: "May I?".into(), details: serde_json::Value::Null };
+        let paused = PausedTurn {
+            messages,
+            results: results.into_iter().map(|id| ToolResult::error(id, "no scale")).collect(),
+            questions: questions.into_iter().map(ask).collect(),
+        };
+        let closed = paused.closed();
+        assert_can_go_on(&messages_of(&closed));
+        prop_assert_eq!(texts_of(&messages_of(&closed)), texts_of(&paused.messages));
+    }
 }

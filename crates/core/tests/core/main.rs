@@ -9,6 +9,8 @@ mod outgoing;
 mod payload;
 mod played;
 mod resilience;
+mod sessions;
+mod sessions_summary;
 mod settings;
 mod several_agents;
 mod tools;
