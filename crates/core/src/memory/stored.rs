@@ -91,7 +91,7 @@ impl StoredEntry {
                 vec![Entry::Paused { turn, pinned, resumed }]
             }
             Kind::Summary { text, covers, pinned } => {
-                let pinned = pinned.into_iter().flat_map(PinnedTurn::kept).collect();
+                let pinned = pinned.into_iter().filter_map(PinnedTurn::kept).collect();
                 vec![Entry::Summary(Summary { text, covers, pinned })]
             }
         }

@@ -350,6 +350,6 @@ proptest! {
         if let Some((number, last)) = last && number > covers {
             prop_assert_eq!(loaded.paused.is_some(), matches!(last, Entry::Paused { .. }));
         }
-        crate::converse_rules::assert_can_go_on(loaded.turns.iter().flat_map(|kept| kept.messages()));
+        crate::converse_rules::assert_can_go_on(loaded.turns.iter().flat_map(KeptTurn::messages));
     }
 }

@@ -245,7 +245,7 @@ async fn no_two_turns_of_a_session_are_ever_interleaved_and_none_is_lost() {
             };
             let task = tokio::spawn(one);
             if number % 7 == 0 {
-                task.abort()
+                task.abort();
             }
             task
         })
