@@ -1,7 +1,7 @@
 //! Claude through Bedrock's Converse and ConverseStream.
 //!
-//! The only room that knows the SDK's types for models: it translates what is asked ([`request`]), what is
-//! answered ([`answer`]) and how it fails ([`failure`]), and bounds how long a silent model is waited for.
+//! The only room that knows the SDK's types for models: it translates what is asked (`request`), what is
+//! answered (`answer`) and how it fails (`failure`), and bounds how long a silent model is waited for.
 
 mod answer;
 mod cache;
