@@ -49,7 +49,7 @@ impl Asks {
             }
         };
         let message = Message { role: Role::Assistant, content: vec![content] };
-        ModelAnswer { message, stop_reason, usage: Usage::default(), guardrail: None }
+        ModelAnswer { message, stop_reason, usage: Usage::default(), guardrail: None, served: None }
     }
 }
 
