@@ -84,3 +84,23 @@ async fn given_the_end_then_nobody_new_is_let_in() {
     served.end().await.expect("a quiet end");
     assert!(client.get(format!("http://{address}/ping")).send().await.is_err());
 }
+
+/// One is served, sixteen wait, and one is one too many.
+#[tokio::test]
+async fn a_session_in_which_too_many_wait_turns_the_next_one_away_and_serves_the_others() {
+    let served = Served::start();
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 0..18 {
+        let request = served.prompt("one", &format!("slow {number}"));
+        asking.spawn(async move { request.send().await.expect("an answer") });
+    }
+    let refused = asking.join_next().await.expect("one").expect("no panic");
+    assert_eq!(refused.status().as_u16(), 409);
+    assert_eq!(refused.headers()["retry-after"], "2");
+    let body = refused.text().await.expect("a body");
+    assert!(body.contains("session_busy") && body.contains("Please try again"), "{body}");
+    served.model.words.add_permits(100);
+    while let Some(answered) = asking.join_next().await {
+        assert_eq!(answered.expect("no panic").status().as_u16(), 200);
+    }
+}
