@@ -1,16 +1,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agentcore_runtime::core::memory::SessionMemory;
 use agentcore_runtime::core::memory::identity::SessionKey;
 use agentcore_runtime::core::memory::process::ProcessMemory;
+use agentcore_runtime::core::memory::{KeptTurn, SessionMemory};
 use agentcore_runtime::core::message::Message;
 
 use crate::played::Served;
 
 async fn remembered(memory: &ProcessMemory, session: &str) -> Vec<String> {
     let loaded = memory.load(&SessionKey::new(None, session), usize::MAX / 2).await.expect("readable");
-    loaded.turns.iter().flat_map(|turn| turn.messages()).map(Message::text).collect()
+    loaded.turns.iter().flat_map(KeptTurn::messages).map(Message::text).collect()
 }
 
 #[tokio::test]
