@@ -21,6 +21,7 @@ mod foreign;
 mod invoke;
 mod lambda;
 mod local_aws;
+mod mcp;
 mod model_failures;
 mod model_features;
 mod package;

@@ -30,6 +30,11 @@ pub(crate) fn ministack(port: u16) -> Command {
     command
 }
 
+/// The interpreter of the official MCP SDK, and the script that serves with it.
+pub(crate) fn mcp_server() -> (PathBuf, PathBuf) {
+    (interpreter("mcp", &tests("requirements-mcp.txt")), tests("foreign").join("mcp_server.py"))
+}
+
 /// A command that starts cargo-lambda's emulator of Lambda on a port of the loopback.
 pub(crate) fn lambda_emulator(port: u16) -> Command {
     let interpreter = interpreter("cargo-lambda", &tests("requirements-lambda.txt"));
