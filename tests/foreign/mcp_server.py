@@ -11,6 +11,7 @@ import sys
 
 import uvicorn
 from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 
 server = MCPServer("test")
 
@@ -43,7 +44,7 @@ async def slow(seconds: float, context: Context) -> str:
 @server.tool()
 def fail(reason: str) -> str:
     """Fails."""
-    raise ValueError(reason)
+    raise ToolError(reason)
 
 
 @server.tool()
