@@ -18,6 +18,9 @@ const EACH: usize = 10;
 /// What a process may grow by for a thousand invocations at once, in kilobytes: measured 51 000 of a debug build.
 const GROWTH: u64 = 100_000;
 
+/// Who was answered how: by status and code, the session and the place of each message.
+type Statuses = BTreeMap<(u16, String), Vec<(usize, usize)>>;
+
 /// The most memory the process has had, in kilobytes.
 fn peak(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
@@ -37,7 +40,7 @@ fn a_thousand_invocations_at_once_are_answered_or_shed_and_no_session_is_mixed_u
     let agent = Agent::start_command("crowded", agent_command("test_agent", &aws.endpoint(), &limits));
     let before = peak(agent.process.id());
 
-    let statuses: Mutex<BTreeMap<(u16, String), Vec<(usize, usize)>>> = Mutex::default();
+    let statuses: Mutex<Statuses> = Mutex::default();
     thread::scope(|scope| {
         for number in 0..SESSIONS * EACH {
             let (of, place) = (number % SESSIONS, number / SESSIONS);

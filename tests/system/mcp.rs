@@ -12,7 +12,7 @@ use agentcore_runtime::core::agent::Secret;
 use agentcore_runtime::core::aws::Aws;
 use agentcore_runtime::core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools};
 use agentcore_runtime::core::history::{CompleteTurn, TurnKept};
-use agentcore_runtime::core::message::{ToolResult, ToolResultContent, ToolResultStatus};
+use agentcore_runtime::core::message::{Message, ToolResult, ToolResultContent, ToolResultStatus};
 use agentcore_runtime::core::model::bedrock::Bedrock;
 use agentcore_runtime::core::model::residency::{Region, Residency};
 use agentcore_runtime::core::settings::Settings;
@@ -46,7 +46,7 @@ impl Conversation {
         Stage {
             model: Arc::new(Bedrock::new(&settings.model, Arc::new(aws))),
             delivery,
-            deadline: Instant::now() + Duration::from_secs(60),
+            deadline: Instant::now() + Duration::from_mins(1),
             cut: CancellationToken::new(),
         }
     }
@@ -63,6 +63,14 @@ impl Conversation {
         request.toolbox().specs().iter().map(|tool| tool.name.clone()).collect()
     }
 
+    /// A program that takes long to start is connected behind the turns that come meanwhile.
+    async fn until_tools_are_known(&self) {
+        let due = Instant::now() + START;
+        while self.tools().await.is_empty() && Instant::now() < due {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Calls a tool in a turn of its own and gives what it said to the model.
     async fn call(&mut self, name: &str, arguments: &Value) -> ToolResult {
         let stage = self.stage(Delivery::Whole);
@@ -70,8 +78,7 @@ impl Conversation {
         let outcome = drive(request.begin(self.history.clone()), &stage).await;
         outcome.result.expect("an answer");
         let Some(TurnKept::Whole(turn)) = outcome.keepsake.map(|kept| kept.turn) else { panic!("a whole turn") };
-        let result =
-            turn.messages().iter().flat_map(|message| message.tool_results()).next().expect("a result").clone();
+        let result = turn.messages().iter().flat_map(Message::tool_results).next().expect("a result").clone();
         self.history.push(Arc::new(turn));
         result
     }
@@ -110,9 +117,7 @@ fn at(port: u16) -> String {
 /// Everything a server has to offer, whatever it is reached by.
 async fn offers_its_tools(conversation: &mut Conversation) {
     let expected = ["test_add", "test_pid", "test_slow", "test_fail", "test_picture", "test_learn"];
-    // A program that takes long to start is connected behind the turns that come meanwhile.
-    let due = Instant::now() + START;
-    while conversation.tools().await.is_empty() && Instant::now() < due {}
+    conversation.until_tools_are_known().await;
     assert_eq!(conversation.tools().await, expected);
     assert_eq!(conversation.says("test_add", json!({"a": 2, "b": 40})).await, r#"{"result":42}"#);
     let failed = conversation.says("test_fail", json!({"reason": "no luck"})).await;
@@ -185,8 +190,7 @@ async fn a_call_tells_its_progress_and_is_cancelled_with_its_turn() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = folder.path().join("cancelled");
     let conversation = Conversation::with(program().variable("CANCELLED", told.display().to_string()));
-    let due = Instant::now() + START;
-    while conversation.tools().await.is_empty() && Instant::now() < due {}
+    conversation.until_tools_are_known().await;
     let (sender, mut events) = mpsc::channel(100);
     let stage = conversation.stage(Delivery::Streamed(sender));
     let request = conversation.request(r#"[[tool test_slow {"seconds": 60}]]"#).await;

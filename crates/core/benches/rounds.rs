@@ -5,7 +5,7 @@
 //! to the right; one that copies the history shows as a column that grows downwards.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use agentcore_core::drive::{Delivery, Stage, drive};
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-const ROUNDS: [usize; 4] = [10, 100, 300, 1_000];
+const ROUNDS: [u32; 4] = [10, 100, 300, 1_000];
 const MESSAGES: [usize; 3] = [0, 200, 1_000];
 
 /// How often each turn is performed; the fastest counts, because everything else a machine does only adds.
@@ -28,7 +28,7 @@ const REPEATS: usize = 9;
 
 /// Asks for a tool so many times, then answers.
 struct Asks {
-    left: AtomicUsize,
+    left: AtomicU32,
 }
 
 /// Weighs.
@@ -41,12 +41,11 @@ struct Weigh {}
 impl Asks {
     fn answer(&self) -> ModelAnswer {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
-        let (content, stop_reason) = match left {
-            1 => (ContentBlock::Text("72 kg.".into()), StopReason::EndTurn),
-            _ => {
-                let call = ToolUse { tool_use_id: left.to_string(), name: "weigh".into(), input: json!({}) };
-                (ContentBlock::ToolUse(call), StopReason::ToolUse)
-            }
+        let (content, stop_reason) = if left == 1 {
+            (ContentBlock::Text("72 kg.".into()), StopReason::EndTurn)
+        } else {
+            let call = ToolUse { tool_use_id: left.to_string(), name: "weigh".into(), input: json!({}) };
+            (ContentBlock::ToolUse(call), StopReason::ToolUse)
         };
         let message = Message { role: Role::Assistant, content: vec![content] };
         ModelAnswer { message, stop_reason, usage: Usage::default(), guardrail: None, served: None }
@@ -73,11 +72,11 @@ fn history(messages: usize) -> Vec<Arc<CompleteTurn>> {
     complete(said).into_iter().map(Arc::new).collect()
 }
 
-async fn perform(rounds: usize, history: Vec<Arc<CompleteTurn>>) -> Duration {
+async fn perform(rounds: u32, history: Vec<Arc<CompleteTurn>>) -> Duration {
     let weigh = tool(|_: Weigh, _: ToolCall| async { Ok("72 kg") });
     let request = TurnRequest::new("How heavy am I?").tool(weigh).tool_rounds(u32::MAX).within(Duration::from_hours(1));
     let stage = Stage {
-        model: Arc::new(Asks { left: AtomicUsize::new(rounds + 1) }),
+        model: Arc::new(Asks { left: AtomicU32::new(rounds + 1) }),
         delivery: Delivery::Whole,
         deadline: tokio::time::Instant::now() + request.time(),
         cut: CancellationToken::new(),
@@ -85,7 +84,7 @@ async fn perform(rounds: usize, history: Vec<Arc<CompleteTurn>>) -> Duration {
     let began = Instant::now();
     let outcome = drive(request.begin(history), &stage).await;
     let took = began.elapsed();
-    assert_eq!(outcome.tools.calls as usize, rounds);
+    assert_eq!(outcome.tools.calls, rounds);
     took
 }
 
@@ -105,7 +104,7 @@ async fn main() {
             for _ in 0..REPEATS {
                 fastest = fastest.min(perform(rounds, history.clone()).await);
             }
-            print!("{:>10.2}", fastest.as_secs_f64() * 1e6 / rounds as f64);
+            print!("{:>10.2}", fastest.as_secs_f64() * 1e6 / f64::from(rounds));
         }
         println!();
     }

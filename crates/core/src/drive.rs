@@ -64,13 +64,12 @@ pub struct Stage {
 /// Collects the tools that are known only now.
 pub async fn gather_tools(request: &mut TurnRequest) {
     for source in request.tool_sources().to_vec() {
-        match timeout(SOURCE_TIME, source.tools()).await {
-            Ok(tools) => {
-                for name in request.add_from_source(tools) {
-                    tracing::warn!(tool = name, "a tool is left out: its name is taken or Bedrock would refuse it");
-                }
-            }
-            Err(_) => tracing::warn!("a source of tools did not answer in time; the turn goes on without it"),
+        let Ok(tools) = timeout(SOURCE_TIME, source.tools()).await else {
+            tracing::warn!("a source of tools did not answer in time; the turn goes on without it");
+            continue;
+        };
+        for name in request.add_from_source(tools) {
+            tracing::warn!(tool = name, "a tool is left out: its name is taken or Bedrock would refuse it");
         }
     }
     for route in request.routes_mut() {

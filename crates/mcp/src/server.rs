@@ -20,16 +20,16 @@ use crate::tool::McpTool;
 const MOMENT: Duration = Duration::from_secs(3);
 
 /// How long connecting may take in all: programs that are fetched before they start take their time.
-const CONNECT: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_mins(1);
 
 /// How long listing the tools may take.
 const LIST: Duration = Duration::from_secs(10);
 
 /// How long a call may take unless [`McpServer::within`] says otherwise.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 
 /// The longest pause before a server that was down is tried again; the first is a fraction of a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The pause before the first new attempt, at the most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -108,7 +108,7 @@ pub enum ToolFailure {
     /// It must not go on before a person has answered. The turn ends with the question and goes on, in
     /// this process or another, when the answer comes.
     #[error("a person must answer first: {}", .0.question)]
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 /// What a person is asked in the middle of a turn.
@@ -162,7 +162,7 @@ impl ToolCall {
     /// The same, with what an app needs beside the words.
     pub fn ask_with(&self, question: impl Into<String>, details: Value) -> ToolFailure {
         let (id, tool, question) = (self.id.clone(), self.tool.clone(), question.into());
-        ToolFailure::Ask(Question { id, tool, question, details })
+        ToolFailure::Ask(Box::new(Question { id, tool, question, details }))
     }
 
     /// How long the turn may still go on.

@@ -277,7 +277,7 @@ impl ToolRound {
             match result {
                 Ok(output) => self.known.push(self.turn.worked(tool_use_id, output)),
                 Err(CallFailure::Tool(ToolFailure::Ask(question))) => {
-                    self.waiting.push(Question { id: tool_use_id, ..question });
+                    self.waiting.push(Question { id: tool_use_id, ..*question });
                 }
                 Err(failure) => self.known.push(self.turn.did_not_work(tool_use_id, &failure)),
             }

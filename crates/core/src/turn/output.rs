@@ -27,7 +27,7 @@ impl OutputContract {
     pub(super) fn of<T: DeserializeOwned + JsonSchema + 'static>() -> Self {
         let mut spec = spec_of::<T>();
         if spec.description.is_empty() {
-            spec.description = "Gives the answer.".to_owned();
+            spec.description.push_str("Gives the answer.");
         }
         Self { spec, check: Arc::new(|value| read::<T>(value).map(drop)) }
     }

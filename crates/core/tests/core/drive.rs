@@ -116,7 +116,7 @@ async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome,
     };
     let request = TurnRequest::new("How heavy am I?").tool(Weigh);
     let (events, mut seen) = mpsc::channel(100);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let stage = Stage { model: Arc::new(model), delivery: Delivery::Streamed(events), deadline, cut };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     drop(stage);
@@ -226,7 +226,7 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
     let stage = Stage {
         model: Arc::new(model),
         delivery: Delivery::Streamed(events),
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Instant::now() + Duration::from_mins(1),
         cut: CancellationToken::new(),
     };
     let outcome = drive(request.begin(Vec::new()), &stage).await;

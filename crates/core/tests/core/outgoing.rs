@@ -140,9 +140,10 @@ proptest! {
         let mut one_piece = watched();
         let whole = one_piece.whole(says(&text)).message.text();
         prop_assert_eq!(&streamed, &whole);
-        match text.contains("500 kcal") {
-            true => prop_assert!(streamed.ends_with("Please eat enough.") && !streamed.contains("500 kcal")),
-            false => prop_assert_eq!(streamed, text),
+        if text.contains("500 kcal") {
+            prop_assert!(streamed.ends_with("Please eat enough.") && !streamed.contains("500 kcal"));
+        } else {
+            prop_assert_eq!(streamed, text);
         }
     }
 }

@@ -73,7 +73,7 @@ impl Played {
     }
 
     pub(crate) fn stage(self: &Arc<Self>, delivery: Delivery) -> Stage {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         Stage { model: self.clone(), delivery, deadline, cut: CancellationToken::new() }
     }
 

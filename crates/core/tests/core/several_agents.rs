@@ -225,7 +225,7 @@ async fn an_answer_is_given_again_only_for_the_same_question_of_the_same_actor()
     let ask = || TurnRequest::new("What is protein?").system("You know food.");
     let request = request_of(ask().begin(Vec::new()));
     let outcome = Played::new([says("A nutrient.")]).performs(ask().begin(Vec::new())).await;
-    cache.keep(question("cook", "anna", &request), &outcome, Duration::from_secs(60));
+    cache.keep(question("cook", "anna", &request), &outcome, Duration::from_mins(1));
 
     let found = cache.find(&question("cook", "anna", &request)).expect("the same question");
     assert_eq!((found.message.text().as_str(), found.usage.total_tokens), ("A nutrient.", 0));
@@ -257,10 +257,10 @@ async fn what_may_be_another_answer_next_time_is_not_kept() {
     let request = request_of(TurnRequest::new("?").begin(Vec::new()));
     let key = question("cook", "anna", &request);
     let with_tools = Played::new([calls(&[("1", "trainer", json!({"task": "x"}))]), says("a"), says("b")]);
-    cache.keep(key, &with_tools.performs(with_trainer("?")).await, Duration::from_secs(60));
+    cache.keep(key, &with_tools.performs(with_trainer("?")).await, Duration::from_mins(1));
     assert_eq!(cache.find(&key), None, "its tools may say something else");
     let failed = Played::new([]).performs(TurnRequest::new("?").begin(Vec::new())).await;
-    cache.keep(key, &failed, Duration::from_secs(60));
+    cache.keep(key, &failed, Duration::from_mins(1));
     assert_eq!(cache.find(&key), None, "a failure is no answer");
     let answered = Played::new([says("Well.")]).performs(TurnRequest::new("?").begin(Vec::new())).await;
     cache.keep(key, &answered, Duration::ZERO);
@@ -276,7 +276,7 @@ async fn the_cache_is_bounded() {
         question("cook", "anna", &request)
     };
     for number in 0..1_200 {
-        cache.keep(key(number), &outcome, Duration::from_secs(60));
+        cache.keep(key(number), &outcome, Duration::from_mins(1));
     }
     assert_eq!(cache.find(&key(199)), None, "the oldest has gone");
     assert!(cache.find(&key(200)).is_some());

@@ -42,7 +42,7 @@ enum State {
 
 async fn look_up_food(asked: LookUpFood, call: ToolCall) -> Result<String, ToolFailure> {
     call.progress(format!("looking up {}", asked.food));
-    let grams = asked.amount.map_or(100, |amount| amount.grams + matches!(amount.state, State::Cooked) as u32);
+    let grams = asked.amount.map_or(100, |amount| amount.grams + u32::from(matches!(amount.state, State::Cooked)));
     match asked.food.as_str() {
         "apple" => Ok(format!("{grams} g: {} kcal", grams * 52 / 100)),
         "nothing" => Ok(String::new()),
@@ -202,15 +202,18 @@ async fn a_turn_ends_at_its_deadline_whatever_its_tools_do_and_keeps_what_came()
     "#);
 }
 
+/// Counts how often it is dropped.
+struct Counts(Arc<AtomicUsize>);
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_turn_drops_its_tools() {
     let dropped = Arc::new(AtomicUsize::new(0));
-    struct Counts(Arc<AtomicUsize>);
-    impl Drop for Counts {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
     let counted = Arc::clone(&dropped);
     let dwell = tool(move |_: Dwell, call: ToolCall| {
         let counts = Counts(Arc::clone(&counted));

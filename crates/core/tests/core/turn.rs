@@ -288,7 +288,7 @@ fn a_guard_can_instruct_the_model() {
 
 fn asks(id: &str) -> CallOutcome {
     let question = Question { id: id.into(), tool: "weigh".into(), question: "May I?".into(), details: Value::Null };
-    failure(id, CallFailure::Tool(ToolFailure::Ask(question)))
+    failure(id, CallFailure::Tool(ToolFailure::Ask(Box::new(question))))
 }
 
 #[test]
