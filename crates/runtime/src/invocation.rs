@@ -319,6 +319,7 @@ fn report(outcome: &TurnOutcome, began: Instant) {
             output_tokens = usage.output_tokens,
             usd = usage.cost.usd(),
             tool_calls = outcome.tools.calls,
+            tool_calls_in_vain = outcome.tools.in_vain(),
             "turn answered"
         ),
         Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),

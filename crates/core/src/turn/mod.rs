@@ -159,6 +159,15 @@ pub struct ToolCounts {
     pub panicked: u32,
 }
 
+// === impl ToolCounts ===
+
+impl ToolCounts {
+    /// Calls that gave the model nothing to go on with.
+    pub fn in_vain(&self) -> u32 {
+        self.failed + self.unknown + self.invalid + self.timed_out + self.panicked
+    }
+}
+
 // === impl Step ===
 
 impl Step {
