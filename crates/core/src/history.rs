@@ -11,9 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{
-    ContentBlock, Document, Image, MediaSource, Message, Role, ToolResult, ToolResultContent, ToolUse,
+    ContentBlock, Document, Image, MediaSource, Message, Question, Role, ToolResult, ToolResultContent, ToolUse,
 };
-use crate::tool::Question;
 
 /// Stands where an answer should be that never came, so that the roles still alternate.
 pub const INTERRUPTED: &str = "[The answer was interrupted.]";

@@ -160,6 +160,41 @@ pub enum ToolResultStatus {
     Error,
 }
 
+/// How the model is told about a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// The name the model calls it by: `[a-zA-Z0-9_-]{1,64}`.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// The JSON schema of its input, an object schema.
+    pub input_schema: Value,
+}
+
+/// What a person is asked in the middle of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// The call that waits; its answer names it.
+    pub id: String,
+    /// The tool that asks.
+    pub tool: String,
+    /// What is asked.
+    pub question: String,
+    /// What an app needs beside the words, such as choices.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+}
+
+/// A person's answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The question's id.
+    pub id: String,
+    /// The answer, in whatever form the tool understands.
+    pub reply: Value,
+}
+
 /// Why the model stopped, as Converse says it, and one reason of our own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {

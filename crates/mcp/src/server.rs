@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use agentcore_core::agent::Secret;
 use agentcore_core::aws::Aws;
-use agentcore_core::tool::{Tool, ToolSource, ToolSpec};
-use futures::future::BoxFuture;
+use agentcore_core::tool::ToolSpec;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::authorization::Authorization;
 use crate::connection::{Connection, ConnectionError, Transport};
 use crate::name::namespaced;
-use crate::tool::McpTool;
 
 /// How long a turn waits for a server that is not connected yet. Connecting goes on behind it.
 const MOMENT: Duration = Duration::from_secs(3);
@@ -57,9 +55,9 @@ struct Shared {
 
 /// A tool as it was listed.
 #[derive(Clone)]
-struct Listed {
-    spec: ToolSpec,
-    own_name: String,
+pub(crate) struct Listed {
+    pub(crate) spec: ToolSpec,
+    pub(crate) own_name: String,
 }
 
 /// The life of the connection.
@@ -127,11 +125,6 @@ impl McpServer {
     pub fn within(mut self, time: Duration) -> Self {
         self.description.call_time = time;
         self
-    }
-
-    /// Its tools, for [`agentcore_core::turn::TurnRequest::tool_source`].
-    pub fn source(&self) -> Arc<dyn ToolSource> {
-        Arc::new(self.clone())
     }
 
     fn authorized(mut self, with: Authorization) -> Self {
@@ -219,7 +212,9 @@ impl McpServer {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn tools_now(&self) -> Vec<Arc<dyn Tool>> {
+    /// The tools as they are now: listed again where they have changed, and as they were last where the server is not
+    /// at hand.
+    pub(crate) async fn listed(&self) -> Vec<Listed> {
         if let Ok(connection) = self.connection(MOMENT).await
             && connection.take_changed()
             && let Err(error) = self.list(&connection).await
@@ -227,15 +222,7 @@ impl McpServer {
             tracing::warn!(server = self.name(), error = %error, "the tools of an MCP server cannot be listed again");
             self.broke(&connection).await;
         }
-        let tool =
-            |Listed { spec, own_name }| -> Arc<dyn Tool> { Arc::new(McpTool::new(self.clone(), spec, own_name)) };
-        self.known().into_iter().map(tool).collect()
-    }
-}
-
-impl ToolSource for McpServer {
-    fn tools(&self) -> BoxFuture<'_, Vec<Arc<dyn Tool>>> {
-        Box::pin(self.tools_now())
+        self.known()
     }
 }
 

@@ -1,32 +1,46 @@
 //! A server's tool as an agent's own, and what its results become.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentcore_core::message::{Document, DocumentFormat, Image, ImageFormat, MediaSource, ToolResultContent};
-use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
+use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSource, ToolSpec};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures::future::BoxFuture;
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde_json::Value;
 
 use crate::connection::ConnectionError;
-use crate::server::McpServer;
+use crate::server::{Listed, McpServer};
 
 /// A tool of a server.
-pub(crate) struct McpTool {
+struct McpTool {
     server: McpServer,
     spec: ToolSpec,
     /// What the server knows it by.
     own_name: String,
 }
 
+// === impl McpServer ===
+
+impl McpServer {
+    /// Its tools, for [`agentcore_core::turn::TurnRequest::tool_source`].
+    pub fn source(&self) -> Arc<dyn ToolSource> {
+        Arc::new(self.clone())
+    }
+}
+
+impl ToolSource for McpServer {
+    fn tools(&self) -> BoxFuture<'_, Vec<Arc<dyn Tool>>> {
+        let tool =
+            |Listed { spec, own_name }| -> Arc<dyn Tool> { Arc::new(McpTool { server: self.clone(), spec, own_name }) };
+        Box::pin(async move { self.listed().await.into_iter().map(tool).collect() })
+    }
+}
+
 // === impl McpTool ===
 
 impl McpTool {
-    pub(crate) fn new(server: McpServer, spec: ToolSpec, own_name: String) -> Self {
-        Self { server, spec, own_name }
-    }
-
     async fn perform(&self, call: ToolCall) -> Result<ToolOutput, ToolFailure> {
         let Value::Object(arguments) = call.input.clone() else {
             return Err(ToolFailure::InvalidInput("The arguments must be a JSON object.".to_owned()));

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, KeptTurn, Summary};
 use crate::history::{PausedTurn, complete, estimate_message, estimate_tokens};
+use crate::message::Question;
 use crate::message::{Message, ToolResult};
-use crate::tool::Question;
 
 /// An entry, as JSON has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

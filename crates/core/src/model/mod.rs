@@ -23,8 +23,7 @@ use serde::Serialize;
 
 use crate::guard::{Flag, Severity};
 use crate::history::{CompleteTurn, estimate_message, estimate_tokens};
-use crate::message::{Message, Role, StopReason, Usage};
-use crate::tool::ToolSpec;
+use crate::message::{Message, Role, StopReason, ToolSpec, Usage};
 
 pub use writing::AnswerInWriting;
 

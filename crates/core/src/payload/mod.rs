@@ -10,8 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::message::ContentBlock;
-use crate::tool::Reply;
+use crate::message::{ContentBlock, Reply};
 use crate::turn::TurnRequest;
 
 /// Why a payload that could be read makes no sense. Callers see this sentence, so it names members and

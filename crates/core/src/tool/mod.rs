@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::history::estimate_tokens;
 use crate::message::{ToolResultContent, Usage};
 use crate::model::Model;
+
+pub use crate::message::{Question, Reply, ToolSpec};
 
 /// How long a tool may take unless it says otherwise.
 pub const DEFAULT_TOOL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,17 +42,6 @@ pub trait Tool: Send + Sync + 'static {
 pub trait ToolSource: Send + Sync + 'static {
     /// The tools as they are now. Must not wait longer than a moment for a source that is down.
     fn tools(&self) -> BoxFuture<'_, Vec<Arc<dyn Tool>>>;
-}
-
-/// How the model is told about a tool.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToolSpec {
-    /// The name the model calls it by: `[a-zA-Z0-9_-]{1,64}`.
-    pub name: String,
-    /// What it does and when to use it.
-    pub description: String,
-    /// The JSON schema of its input, an object schema.
-    pub input_schema: Value,
 }
 
 /// One call, as a tool gets it.
@@ -109,30 +100,6 @@ pub enum ToolFailure {
     /// this process or another, when the answer comes.
     #[error("a person must answer first: {}", .0.question)]
     Ask(Box<Question>),
-}
-
-/// What a person is asked in the middle of a turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Question {
-    /// The call that waits; its answer names it.
-    pub id: String,
-    /// The tool that asks.
-    pub tool: String,
-    /// What is asked.
-    pub question: String,
-    /// What an app needs beside the words, such as choices.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub details: Value,
-}
-
-/// A person's answer to a [`Question`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reply {
-    /// The question's id.
-    pub id: String,
-    /// The answer, in whatever form the tool understands.
-    pub reply: Value,
 }
 
 /// The tools of one turn, in the order they were given. Clones share them.

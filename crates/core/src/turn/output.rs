@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::tool::ToolSpec;
+use crate::message::ToolSpec;
 use crate::tool::typed::{JsonSchema, read, spec_of};
 
 /// How often a model may try before the turn fails.

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::TurnRequest;
 use crate::history::CompleteTurn;
+use crate::message::ToolSpec;
 use crate::message::{ContentBlock, Message, Role};
 use crate::model::{ModelAnswer, ModelParameters, ModelRequest, ModelSize, ToolChoice};
-use crate::tool::ToolSpec;
 
 /// The tool by which the model says who answers.
 const ROUTE: &str = "route";

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::model_id::{Caching, ModelId};
-use super::validation::out_of_bounds;
+use super::refusal::out_of_bounds;
 use crate::aws_error::AwsError;
 use crate::engine::conversation::{ContentBlock, Conversation, SystemBlock, Tool};
 use crate::engine::tokens;

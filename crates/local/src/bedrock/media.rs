@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::validation::{out_of_bounds, require_role};
+use super::refusal::{out_of_bounds, require_role};
 use crate::aws_error::AwsError;
 use crate::engine::conversation::{ContentBlock, Conversation, Message, Role};
 

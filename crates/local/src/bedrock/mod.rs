@@ -13,6 +13,7 @@ mod guardrail;
 mod media;
 mod model_id;
 mod part;
+mod refusal;
 mod relay;
 mod stream;
 #[cfg(test)]

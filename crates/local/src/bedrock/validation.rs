@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::cache;
 use super::media;
 use super::model_id::ModelId;
+use super::refusal::{out_of_bounds, require_role};
 use crate::aws_error::AwsError;
 use crate::engine::conversation::{
     ContentBlock, Conversation, InferenceConfig, Message, Role, SystemBlock, Tool, ToolChoice, ToolConfig,
@@ -112,14 +113,6 @@ pub(super) fn shaped<T: for<'de> Deserialize<'de>>(value: Value, under: &str) ->
 /// A path as Bedrock writes it, with dots before indices too.
 fn place(path: &serde_path_to_error::Path) -> String {
     path.to_string().replace('[', ".").replace(']', "")
-}
-
-/// A bound of the service's model that `value` at `place` breaks.
-pub(super) fn out_of_bounds(value: impl std::fmt::Display, place: &str, bound: &str) -> AwsError {
-    AwsError::validation(format!(
-        "1 validation error detected: Value '{value}' at '{place}' failed to satisfy constraint: \
-         Member must {bound}"
-    ))
 }
 
 fn check_inference(inference: &InferenceConfig, model: &ModelId) -> Result<(), AwsError> {
@@ -231,16 +224,6 @@ fn check_content(message: &Message, at: usize) -> Result<(), AwsError> {
         }
     }
     Ok(())
-}
-
-pub(super) fn require_role(role: Role, required: Role, block: &str, place: &str) -> Result<(), AwsError> {
-    if role == required {
-        return Ok(());
-    }
-    Err(AwsError::validation(format!(
-        "The {block} block at {place} is in a message with the {role} role. Move it to a message \
-         with the {required} role and try again."
-    )))
 }
 
 fn check_name(name: &str, place: &str, marks: &str) -> Result<(), AwsError> {

@@ -65,9 +65,9 @@ mod tests {
     use super::CachePlan;
     use crate::history::complete;
     use crate::message::Message;
+    use crate::message::ToolSpec;
     use crate::model::ModelRequest;
     use crate::model::capabilities::Capabilities;
-    use crate::tool::ToolSpec;
 
     const SONNET_3_7: &str = "eu.anthropic.claude-3-7-sonnet-20250219-v1:0";
 

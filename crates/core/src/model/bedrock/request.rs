@@ -6,12 +6,12 @@ use aws_sdk_bedrockruntime::types as sdk;
 
 use super::cache::CachePlan;
 use crate::aws::document;
+use crate::message::ToolSpec;
 use crate::message::{
     ContentBlock, Document, DocumentFormat, Image, ImageFormat, MediaSource, Message, Role, ToolResult,
     ToolResultContent, ToolResultStatus, ToolUse,
 };
 use crate::model::{ModelError, ModelParameters, ModelRequest, ToolChoice};
-use crate::tool::ToolSpec;
 
 /// A request as Converse, ConverseStream and CountTokens share it.
 pub(super) struct Asking {
