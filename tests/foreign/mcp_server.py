@@ -1,19 +1,39 @@
-"""An MCP server on the official Python SDK, unmodified: `mcp_server.py` speaks on standard input and output,
-`mcp_server.py PORT` over streamable HTTP on the loopback. With `TOKEN` set it wants that bearer token; what it is sent
-beside goes to the file `HEADERS`, a JSON object a line.
+"""An MCP server: the official Python SDK, unmodified, with a handful of tools.
+
+    mcp_server.py stdio             speaks over standard input and output
+    mcp_server.py http PORT         speaks streamable HTTP on a port of the loopback, at /mcp
+
+What happens to calls is told in the file that JOURNAL names, a line each. Over HTTP, DOOR says who is let in:
+
+    DOOR=once      bearer tokens `token-...`, each of them once
+    DOOR=sigv4     requests that botocore would have signed the same way, as AKIDMCPTESTS with the secret `secret`
 """
 
 import asyncio
 import base64
-import json
+import hmac
 import os
 import sys
+import time
 
-import uvicorn
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-server = MCPServer("test")
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+server = MCPServer("kitchen", version="1")
+
+
+def journal(line):
+    if path := os.environ.get("JOURNAL"):
+        with open(path, "a") as file:
+            file.write(line + "\n")
+
+
+@server.tool()
+def echo(text: str) -> str:
+    """Says it again."""
+    return text
 
 
 @server.tool()
@@ -23,84 +43,134 @@ def add(a: int, b: int) -> int:
 
 
 @server.tool()
-def pid() -> str:
-    """Says which process answers."""
+def environment(name: str) -> str:
+    """Tells a variable of the server's environment."""
+    return os.environ.get(name, "not set")
+
+
+@server.tool()
+def process() -> str:
+    """Tells the server's process."""
     return str(os.getpid())
 
 
 @server.tool()
-async def slow(seconds: float, context: Context) -> str:
-    """Takes its time, and says how far it is."""
-    await context.report_progress(1, 2, "half way")
+def fail() -> str:
+    """Fails."""
+    raise ToolError("The oven is cold.")
+
+
+@server.tool(structured_output=False)
+def picture() -> Image:
+    """Shows a pixel."""
+    return Image(data=base64.b64decode(PIXEL), format="png")
+
+
+@server.tool()
+async def slow(steps: int, seconds: float, context: Context) -> str:
+    """Takes its time and says so."""
+    journal("begun")
     try:
-        await asyncio.sleep(seconds)
+        for step in range(steps):
+            await context.report_progress(step, steps, f"step {step + 1} of {steps}")
+            await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        with open(os.environ["CANCELLED"], "w") as told:
-            told.write("cancelled")
+        journal("stopped")
         raise
     return "done"
 
 
 @server.tool()
-def fail(reason: str) -> str:
-    """Fails."""
-    raise ToolError(reason)
-
-
-@server.tool()
-def picture() -> Image:
-    """Shows a picture."""
-    return Image(data=base64.b64decode(b"iVBORw0KGgo="), format="png")
-
-
-@server.tool()
-async def learn(context: Context) -> str:
-    """Makes one more tool known."""
-
-    def learned() -> str:
-        """Was learned."""
-        return "I am new"
-
-    server.add_tool(learned)
+async def learn(name: str, context: Context) -> str:
+    """Learns a new tool."""
+    server.add_tool(lambda: f"I am {name}.", name=name, description=f"Says that it is {name}.")
+    await context.notify_tools_changed()
     await context.session.send_tool_list_changed()
-    return "learned"
+    return "learnt"
 
 
 class Door:
-    """Writes down what comes with each request, and wants its token."""
+    """Lets in who may come in, and journals why somebody may not."""
 
-    def __init__(self, app):
-        self.app = app
+    def __init__(self, app, guard):
+        self.app, self.guard = app, guard
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "http":
-            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-            token = os.environ.get("TOKEN")
-            if token and headers.get("authorization") != f"Bearer {token}":
-                await send({"type": "http.response.start", "status": 401, "headers": []})
-                await send({"type": "http.response.body", "body": b""})
-                return
-            if "HEADERS" in os.environ:
-                receive = await self.heard(scope, headers, receive)
-        await self.app(scope, receive, send)
-
-    async def heard(self, scope, headers, receive):
-        body, more = b"", scope["method"] == "POST"
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        body, more = b"", True
         while more:
             message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        with open(os.environ["HEADERS"], "a") as log:
-            print(json.dumps({"method": scope["method"], "headers": headers, "body": body.decode()}), file=log)
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        if problem := self.guard(scope["method"], scope["path"], headers, body):
+            journal(f"refused: {problem}")
+            await send({"type": "http.response.start", "status": 403, "headers": []})
+            return await send({"type": "http.response.body", "body": b""})
+        journal(f"let in: {scope['method']}")
+        given = False
 
         async def again():
-            return messages.pop() if messages else await receive()
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
 
-        return again
+        await self.app(scope, again, send)
 
 
-if len(sys.argv) == 1:
+def once():
+    seen = set()
+
+    def guard(method, path, headers, body):
+        token = headers.get("authorization", "")
+        if not token.startswith("Bearer token-") or token in seen:
+            return "no token, or one that was used before"
+        seen.add(token)
+
+    return guard
+
+
+def sigv4(method, path, headers, body):
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme != "AWS4-HMAC-SHA256":
+        return "not signed"
+    parts = dict(part.strip().split("=", 1) for part in rest.split(","))
+    key, date, region, service, _ = parts["Credential"].split("/")
+    names = parts["SignedHeaders"].split(";")
+    wanted = {"host", "x-amz-date", "x-amz-security-token"} | ({"content-type"} if body else set())
+    wanted |= {name for name in headers if name.startswith("mcp-")}
+    if wanted - set(names):
+        return f"not in the signature: {wanted - set(names)}"
+    if (key, region, service) != ("AKIDMCPTESTS", "eu-west-1", "bedrock-agentcore"):
+        return f"signed for {key}, {region}, {service}"
+    if headers["x-amz-security-token"] != "session":
+        return "another session"
+    if abs(time.time() - time.mktime(time.strptime(headers["x-amz-date"] + "UTC", "%Y%m%dT%H%M%SZ%Z")) + time.timezone) > 300:
+        return "signed at another time"
+    request = AWSRequest(method, f"http://{headers['host']}{path}", {name: headers[name] for name in names}, body)
+    request.context["timestamp"] = headers["x-amz-date"]
+    auth = SigV4Auth(Credentials(key, "secret", "session"), service, region)
+    ours = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    if not hmac.compare_digest(ours, parts["Signature"]):
+        return f"{method}: botocore signs it differently"
+
+
+def http(port):
+    import uvicorn
+
+    app = server.streamable_http_app()
+    if door := os.environ.get("DOOR"):
+        app = Door(app, {"once": once, "sigv4": lambda: sigv4}[door]())
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
+
+
+if sys.argv[1] == "stdio":
     server.run("stdio")
 else:
-    uvicorn.run(Door(server.streamable_http_app()), host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+    http(int(sys.argv[2]))

@@ -5,8 +5,8 @@
 //! want the same list at the same moment; a lock on a file lets one of them work and the others wait. A
 //! folder becomes valid with its last file, so a run that was killed half-way leaves nothing that counts.
 
-mod node;
-mod python;
+pub(crate) mod node;
+pub(crate) mod python;
 mod script;
 
 use std::fs::{self, File};
@@ -19,8 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use node::{agentcore_cli, node_script, typescript_example};
 pub(crate) use python::{
-    example_client, lambda_emulator, linter, linters_script, mcp_server, ministack, python_script, starter_toolkit,
-    toolkit_script,
+    example_client, lambda_emulator, linter, linters_script, ministack, python_script, starter_toolkit, toolkit_script,
 };
 pub(crate) use script::Script;
 
@@ -34,7 +33,7 @@ pub(crate) fn repository() -> PathBuf {
 }
 
 /// A folder of the repository's `tests`.
-fn tests(path: &str) -> PathBuf {
+pub(crate) fn tests(path: &str) -> PathBuf {
     repository().join("tests").join(path)
 }
 

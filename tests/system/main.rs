@@ -21,7 +21,6 @@ mod foreign;
 mod invoke;
 mod lambda;
 mod local_aws;
-mod mcp;
 mod model_failures;
 mod model_features;
 mod package;

@@ -26,12 +26,16 @@ const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 /// level it deserves.
 const TOLD_BEFORE: &str = "lambda_runtime::layers::panic";
 
+/// The MCP client's library tells of each attempt to reach a server as an error, and shows what comes
+/// from servers, which may be somebody's words. What matters of it, `agentcore_mcp` says.
+const TOLD_BY_OURS: &str = "rmcp";
+
 /// Begins logging to standard error. Does nothing when somebody already logs.
 pub(crate) fn begin() {
     let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
     let levels = levels.and_then(|levels| levels.parse().ok());
     let levels = levels.unwrap_or_else(|| Targets::new().with_default(DEFAULT_LEVEL));
-    let levels = levels.with_target(TOLD_BEFORE, LevelFilter::OFF);
+    let levels = levels.with_target(TOLD_BEFORE, LevelFilter::OFF).with_target(TOLD_BY_OURS, LevelFilter::OFF);
     let _ = tracing_subscriber::registry().with(levels).with(JsonLines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.

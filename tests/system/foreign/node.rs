@@ -76,7 +76,7 @@ pub(crate) fn agentcore_cli(home: &Path) -> Command {
 }
 
 /// A folder with the packages that a `package-lock.json` names.
-fn installed(name: &str, package: &Path) -> PathBuf {
+pub(crate) fn installed(name: &str, package: &Path) -> PathBuf {
     let version = NODE.version();
     let (manifest, lock) = (package.join("package.json"), package.join("package-lock.json"));
     prepared(name, &[version.as_bytes(), &read(&manifest), &read(&lock)], |folder| {

@@ -30,11 +30,6 @@ pub(crate) fn ministack(port: u16) -> Command {
     command
 }
 
-/// The interpreter of the official MCP SDK, and the script that serves with it.
-pub(crate) fn mcp_server() -> (PathBuf, PathBuf) {
-    (interpreter("mcp", &tests("requirements-mcp.txt")), tests("foreign").join("mcp_server.py"))
-}
-
 /// A command that starts cargo-lambda's emulator of Lambda on a port of the loopback.
 pub(crate) fn lambda_emulator(port: u16) -> Command {
     let interpreter = interpreter("cargo-lambda", &tests("requirements-lambda.txt"));
@@ -94,7 +89,7 @@ fn linters_interpreter() -> PathBuf {
 }
 
 /// The interpreter of a virtual environment that holds exactly a list.
-fn interpreter(name: &str, list: &Path) -> PathBuf {
+pub(crate) fn interpreter(name: &str, list: &Path) -> PathBuf {
     let version = PYTHON.version();
     let environment = prepared(name, &[version.as_bytes(), &read(list)], |folder| {
         run(Command::new(PYTHON.program).args(["-m", "venv"]).arg(folder));

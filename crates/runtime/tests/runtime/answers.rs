@@ -42,7 +42,7 @@ async fn the_next_call_of_a_session_knows_what_was_said_and_another_session_does
     "#);
     insta::assert_snapshot!(served.answer(served.prompt("two", "Who am I?")).await, @r#"
     200
-    {"response":{"role":"assistant","content":[{"text":"before: []; now: Who am I?"}]},"session_id":"two","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15},"safety":{"severity":"none","action":"none","flags":[]}}
+    {"response":{"role":"assistant","content":[{"text":"before: []; now: Who am I?"}]},"session_id":"two","stop_reason":"end_turn","usage":{"inputTokens":12,"outputTokens":3,"totalTokens":15,"cacheReadInputTokens":0,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}}
     "#);
 }
 
