@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use agentcore_core::model::{
     BlockDelta, BlockStart, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest,
 };
 use agentcore_core::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
-use agentcore_core::turn::{TurnError, TurnOutcome, TurnRequest};
+use agentcore_core::turn::{Step, TurnError, TurnOutcome, TurnRequest};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde_json::json;
@@ -17,7 +18,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::converse_rules::assert_can_go_on;
-use crate::outcome::{remembered, whole};
+use crate::outcome::{self, remembered};
+use crate::played::{calls, says};
 
 /// Plays one list of events a call, and cuts the turn where it is told to.
 struct Script {
@@ -197,7 +199,7 @@ async fn a_turn_cut_at_every_event_leaves_a_history_that_the_next_call_can_use()
     for cut_after in 0..events {
         let (outcome, saw) = perform(script(), cut_after).await;
         assert_eq!(outcome.result, Err(TurnError::Cut), "cut after {cut_after}");
-        let kept = whole(&outcome).into_iter().flatten();
+        let kept = outcome::whole(&outcome).into_iter().flatten();
         let words: String = kept.clone().filter(|message| message.role == Role::Assistant).map(Message::text).collect();
         assert!(words.starts_with(&texts(&saw)), "cut after {cut_after}: {words:?} of {:?}", texts(&saw));
         assert_can_go_on(kept.clone());
@@ -231,4 +233,79 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
     };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     assert_eq!(outcome.result, Err(TurnError::Cut));
+}
+
+// === long turns ===
+
+/// Asks for a tool as often as it is told to, and keeps nothing of what it was asked.
+struct Asks {
+    left: AtomicU32,
+    /// What it counts, where somebody wants to know.
+    counts: Option<u64>,
+    lengths: Mutex<Vec<usize>>,
+}
+
+impl Asks {
+    fn times(left: u32) -> Arc<Self> {
+        Arc::new(Self { left: AtomicU32::new(left), counts: None, lengths: Mutex::default() })
+    }
+}
+
+impl Model for Asks {
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        self.lengths.lock().expect("the list").push(request.history.len());
+        let left = self.left.load(Ordering::SeqCst);
+        self.left.store(left.saturating_sub(1), Ordering::SeqCst);
+        let call = ("call", "weigh", json!({"scale": "bathroom"}));
+        let answer = if left == 0 { says("72 kg.") } else { calls(&[call]) };
+        Box::pin(async { Ok(answer) })
+    }
+
+    fn converse_stream<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+        Box::pin(async { Err(ModelError::Unavailable { reason: "answers whole only".into() }) })
+    }
+
+    fn count_tokens<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
+        let counted = self.counts.filter(|_| !request.history.is_empty());
+        Box::pin(async move { Ok(counted) })
+    }
+}
+
+async fn whole(model: &Arc<Asks>, step: Step) -> TurnOutcome {
+    let deadline = Instant::now() + Duration::from_mins(10);
+    let stage = Stage { model: model.clone(), delivery: Delivery::Whole, deadline, cut: CancellationToken::new() };
+    drive(step, &stage).await
+}
+
+/// Microseconds a round, the fastest of a few turns: everything else a machine does only adds.
+async fn a_round_takes(rounds: u32) -> f64 {
+    let mut fastest = f64::MAX;
+    for _ in 0..5 {
+        let step = TurnRequest::new("How heavy am I?").tool(Weigh).tool_rounds(rounds).begin(Vec::new());
+        let began = Instant::now();
+        let outcome = whole(&Asks::times(rounds), step).await;
+        assert_eq!(outcome.tools.calls, rounds);
+        fastest = fastest.min(began.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+    }
+    fastest
+}
+
+/// Must show 2 of the loop; `cargo bench -p agentcore-core` has the table.
+#[tokio::test]
+async fn a_round_costs_the_same_however_many_came_before() {
+    let (few, many) = (a_round_takes(50).await, a_round_takes(1_000).await);
+    assert!(many < few * 3.0, "{few} us a round of 50, {many} us a round of 1000");
+}
+
+#[tokio::test]
+async fn a_conversation_near_the_models_bound_is_counted_exactly_and_shortened_before_it_is_asked() {
+    let history = || {
+        let said = (0..40).flat_map(|_| [Message::user("word ".repeat(2_500)), Message::assistant("Noted.")]);
+        complete(said).into_iter().map(Arc::new).collect::<Vec<_>>()
+    };
+    for (counts, expected) in [(None, 40), (Some(150_000), 40), (Some(199_500), 20)] {
+        let model = Arc::new(Asks { counts, ..Arc::into_inner(Asks::times(0)).expect("nobody else has it") });
+        whole(&model, TurnRequest::new("Hi").begin(history())).await.result.expect("an answer");
+        assert_eq!(*model.lengths.lock().expect("the list"), [expected], "counted {counts:?}");
+    }
 }
