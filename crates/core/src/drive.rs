@@ -126,7 +126,15 @@ impl Stage {
         }
         match &self.delivery {
             Delivery::Streamed(events) if call.is_heard() => self.ask_streaming(call, events).await,
-            _ => self.ask(call).await,
+            Delivery::Whole => self.ask(call).await,
+            // Nothing of this was told; if it was the turn's last word all the same, it is told now.
+            Delivery::Streamed(events) => {
+                let step = self.ask(call).await;
+                if let Step::Done(outcome) = &step {
+                    recite(outcome, events).await;
+                }
+                step
+            }
         }
     }
 

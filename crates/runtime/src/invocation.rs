@@ -323,6 +323,7 @@ fn report(outcome: &TurnOutcome, began: Instant) {
             "turn answered"
         ),
         Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),
+        Err(TurnError::NothingAsked) => tracing::warn!(duration_ms, "replies to what nobody asked"),
         Err(error) => {
             tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed");
         }

@@ -83,7 +83,7 @@ impl TurnRequest {
     /// Begins the turn, with what was said before it. The guards are asked first.
     pub fn begin(self, history: Vec<Arc<CompleteTurn>>) -> Step {
         let content = self.content.clone();
-        let said: String = content.iter().filter_map(ContentBlock::as_text).collect();
+        let said = words(&content);
         let routes = self.routes.clone();
         let mut turn = Turn::new(self, history, vec![Message { role: Role::User, content: content.clone() }]);
         if let Some(answer) = turn.ask_guards(0, &said) {
@@ -110,7 +110,10 @@ impl TurnRequest {
         if replies.is_empty() || !replies.iter().all(is_asked) {
             return turn.done(Err(TurnError::NothingAsked), None);
         }
-        let said: Vec<&str> = replies.iter().filter_map(|reply| reply.reply.as_str()).collect();
+        let said: Vec<String> = replies
+            .iter()
+            .map(|reply| reply.reply.as_str().map_or_else(|| reply.reply.to_string(), str::to_owned))
+            .collect();
         if let Some(answer) = turn.ask_guards(0, &said.join("\n")) {
             return turn.answered_by_guard(answer);
         }
@@ -394,7 +397,7 @@ impl Turn {
         };
         let Choosing { mut routes, content, history, instructions } = *choosing;
         let mut request = routes.swap_remove(chosen(&routes)).request;
-        let said: String = content.iter().filter_map(ContentBlock::as_text).collect();
+        let said = words(&content);
         let guards_asked = self.guards.len();
         request.guards.splice(0..0, self.guards);
         if !instructions.is_empty() {
@@ -630,6 +633,11 @@ fn gone_tools(specs: &[ToolSpec], messages: &[Message]) -> Vec<ToolSpec> {
 /// One turn's messages as the session keeps them: repair makes one complete turn of them.
 fn remembered(messages: Vec<Message>) -> Option<CompleteTurn> {
     complete(messages).into_iter().next()
+}
+
+/// What a user says in `content`, for the guards; words of two blocks never run into one.
+fn words(content: &[ContentBlock]) -> String {
+    content.iter().filter_map(ContentBlock::as_text).collect::<Vec<_>>().join("\n")
 }
 
 fn text_only(mut message: Message) -> Message {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use agentcore_core::agent::{Agent, Context};
 use agentcore_core::delegate::Delegate;
+use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
 use agentcore_core::history::complete;
 use agentcore_core::memory::identity::SessionKey;
 use agentcore_core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
@@ -151,6 +152,40 @@ async fn a_reply_goes_to_the_agent_whose_tool_asked() {
     let outcome = model.performs(request.resume(Vec::new(), waiting)).await;
     assert_eq!(outcome.result.expect("an answer").message.text(), "Enjoy.");
     assert_eq!(model.asked()[2].system, "You cook.");
+}
+
+/// Says who it is instead of the model.
+struct Answers;
+
+impl Guard for Answers {
+    fn inspect(&self, text: &str) -> Verdict {
+        let flag = Flag { kind: "test".into(), rule: "test".into(), severity: Severity::Info };
+        let is_asked = text.lines().any(|line| line == "Who are you?");
+        if is_asked { Verdict::Answer { text: "A guard.".into(), flag } } else { Verdict::Allow }
+    }
+}
+
+struct Guarded;
+
+impl Agent for Guarded {
+    type Payload = Prompt;
+    const NAME: &'static str = "guarded";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.guard(Answers))
+    }
+}
+
+#[tokio::test]
+async fn the_guard_of_the_chosen_agent_is_asked_and_its_answer_is_streamed() {
+    let router = Router::new("everything", Guarded).agent("how to move", Trainer);
+    let payload = json!({ "prompt": "Hello.", "content": [{ "text": "Who are you?" }] });
+    let payload = serde_json::from_value(payload).expect("a payload");
+    let request = router.turn(payload, &Context::default()).expect("a request");
+    let model = Played::new([calls(&[("1", "route", json!({"name": "guarded"}))])]);
+    let (outcome, seen) = model.streams(request.begin(Vec::new())).await;
+    assert_eq!(outcome.result.expect("an answer").message.text(), "A guard.");
+    assert_eq!(words(&seen), "A guard.");
 }
 
 // === agents as tools ===
