@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, agent_command};
 use crate::foreign::{Script, python_script};
 use crate::local_aws::LocalAws;
+use crate::process::poll;
+use crate::socket::Request;
 
 const SESSIONS: usize = 100;
 const EACH: usize = 10;
@@ -65,6 +68,9 @@ fn a_thousand_invocations_at_once_are_answered_or_shed_and_no_session_is_mixed_u
     let answered = statuses.get(&(200, String::new())).expect("some are answered");
     assert!(answered.len() >= 500, "{counted:?}");
 
+    agent.say(&session(SESSIONS), "Still there?");
+    wait_until_stored(&agent);
+
     // What the sessions remember, by AWS's own client.
     let mut boto3 = Script::start("boto3", python_script("memory.py"), &aws.endpoint());
     for of in 0..SESSIONS {
@@ -75,7 +81,12 @@ fn a_thousand_invocations_at_once_are_answered_or_shed_and_no_session_is_mixed_u
         kept.sort_unstable();
         assert_eq!(kept, told, "session {of}: each answered message once, and no other");
     }
-    agent.say(&session(0), "Still there?");
+}
+
+/// Under such a load answers leave before a slow memory has their turns; the agent says that it is busy until then.
+fn wait_until_stored(agent: &Agent) {
+    let is_idle = || Request::get("/ping").send(agent.port).body.contains(r#""status":"Healthy""#).then_some(());
+    poll(Duration::from_mins(3), is_idle).expect("every turn is stored");
 }
 
 /// Which messages a session remembers, in their order; each is one event of one question and one answer, so
