@@ -4,7 +4,7 @@
 //! and firmly, with where to find help; the model is not asked, and the answer is flagged. Everything
 //! less plain is the model's, whose prompt says how to meet distress.
 
-use agentcore_runtime::prelude::{Flag, Guard, Severity, Verdict};
+use agentcore_runtime::prelude::{Flag, Guard, Heard, Severity, Verdict};
 
 /// The guard of every coach's turn.
 pub struct Sentinel;
@@ -96,14 +96,14 @@ const RULES: [Rule; 4] = [
 // === impl Sentinel ===
 
 impl Guard for Sentinel {
-    fn inspect(&self, text: &str) -> Verdict {
-        let said = plain(text);
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        let said = plain(heard.text);
         let found = RULES.iter().find(|rule| rule.phrases.iter().any(|phrase| said.contains(&format!(" {phrase} "))));
         match found {
             None => Verdict::Allow,
             Some(rule) => Verdict::Answer {
                 text: rule.answer.to_owned(),
-                flag: Flag { kind: rule.kind.into(), rule: rule.name.into(), severity: rule.severity },
+                flags: vec![Flag { kind: rule.kind.into(), rule: rule.name.into(), severity: rule.severity }],
             },
         }
     }
@@ -132,8 +132,8 @@ mod tests {
     use super::*;
 
     fn kind_of(text: &str) -> Option<String> {
-        match Sentinel.inspect(text) {
-            Verdict::Answer { flag, .. } => Some(flag.kind.into_owned()),
+        match Sentinel.inspect(&Heard { text, history: &[] }) {
+            Verdict::Answer { flags, .. } => flags.into_iter().next().map(|flag| flag.kind.into_owned()),
             _ => None,
         }
     }

@@ -186,12 +186,22 @@ pub fn estimate_tokens(bytes: usize) -> usize {
     bytes.div_ceil(3)
 }
 
+/// The texts of a message as one; words of two blocks never run into one.
+pub(crate) fn words(content: &[ContentBlock]) -> String {
+    content.iter().filter_map(ContentBlock::as_text).collect::<Vec<_>>().join("\n")
+}
+
 // === impl CompleteTurn ===
 
 impl CompleteTurn {
     /// The turn's messages, oldest first.
     pub fn messages(&self) -> &[Message] {
         &self.messages
+    }
+
+    /// What the user wrote to begin it: all texts of the message.
+    pub fn user_words(&self) -> String {
+        self.messages.first().map(|message| words(&message.content)).unwrap_or_default()
     }
 
     /// About how many tokens the turn costs when it is sent again, on the high side.

@@ -8,25 +8,49 @@ pub mod outgoing;
 
 use std::borrow::Cow;
 
+use std::sync::Arc;
+
 use serde::Serialize;
+
+use crate::history::CompleteTurn;
 
 /// Looks at a user's words before the model does and, if it wants to, at the model's before the user does.
 pub trait Guard: Send + Sync + 'static {
     /// Decides about one message. Must be quick (below a millisecond) and must not block: it runs on
     /// the path of every turn.
-    fn inspect(&self, text: &str) -> Verdict;
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict;
 
     /// Whether it looks at answers as well. Those that nobody looks at are held back by nothing.
     fn reviews(&self) -> bool {
         false
     }
 
-    /// Decides about one sentence of an answer; `said` is what has left before it. Must be as quick as
-    /// [`Guard::inspect`]: it stands between the model and a reader.
-    fn review(&self, said: &str, sentence: &str) -> Review {
-        let _ = (said, sentence);
+    /// Decides about one sentence of an answer. Must be as quick as [`Guard::inspect`]: it stands between
+    /// the model and a reader.
+    fn review(&self, leaving: &Leaving<'_>) -> Review {
+        let _ = leaving;
         Review::Pass
     }
+}
+
+/// A user's message, and what it follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard<'a> {
+    /// The words of the message, all its texts.
+    pub text: &'a str,
+    /// What was said before in the session, oldest first.
+    pub history: &'a [Arc<CompleteTurn>],
+}
+
+/// A sentence of an answer that is about to leave.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving<'a> {
+    /// The sentence, as the model wrote it, white space included.
+    pub sentence: &'a str,
+    /// What of the answer has left before it.
+    pub said: &'a str,
+    /// What the guards found in the turn so far, in the user's message above all.
+    pub safety: &'a Safety,
 }
 
 /// What a guard decides about a sentence of an answer.
@@ -36,6 +60,13 @@ pub enum Review {
     Pass,
     /// It may leave, and somebody should know.
     Flag(Flag),
+    /// Other words leave in its place, and the answer goes on.
+    Repair {
+        /// What is said instead, white space included; nothing where it is empty.
+        text: String,
+        /// Why.
+        flag: Flag,
+    },
     /// Neither it nor anything after it may leave.
     ReplaceRest {
         /// What is said instead; it follows what has left already.
@@ -54,15 +85,15 @@ pub enum Verdict {
     Annotate {
         /// What is added to the system prompt of this turn.
         instruction: String,
-        /// Why.
-        flag: Flag,
+        /// Why: one or more.
+        flags: Vec<Flag>,
     },
     /// The guard answers, and the model is not asked.
     Answer {
         /// The whole answer.
         text: String,
-        /// Why.
-        flag: Flag,
+        /// Why: one or more.
+        flags: Vec<Flag>,
     },
 }
 
@@ -104,7 +135,7 @@ pub enum SafetyAction {
     Annotated,
     /// The guard answered instead of the model.
     Answered,
-    /// A guard put its words in the place of the rest of the model's answer.
+    /// A guard put its words in the place of the model's: of a sentence, or of the rest of an answer.
     Replaced,
 }
 
@@ -119,6 +150,15 @@ pub struct Safety {
     pub flags: Vec<Flag>,
 }
 
+// === impl Heard ===
+
+impl Heard<'_> {
+    /// What the user said before, a message at a time, oldest first.
+    pub fn earlier(&self) -> impl DoubleEndedIterator<Item = String> {
+        self.history.iter().map(|turn| turn.user_words())
+    }
+}
+
 // === impl Safety ===
 
 impl Safety {
@@ -126,6 +166,12 @@ impl Safety {
         self.severity = self.severity.max(flag.severity);
         self.action = self.action.max(action);
         self.flags.push(flag);
+    }
+
+    pub(crate) fn raise_all(&mut self, flags: Vec<Flag>, action: SafetyAction) {
+        for flag in flags {
+            self.raise(flag, action);
+        }
     }
 
     pub(crate) fn merge(&mut self, more: Self) {

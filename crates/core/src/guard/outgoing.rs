@@ -2,9 +2,10 @@
 //!
 //! No more is held than a guard needs to decide. Where no guard reviews answers, nothing is held at all.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Guard, Review, Safety, SafetyAction};
+use super::{Guard, Leaving, Review, Safety, SafetyAction};
 use crate::message::{ContentBlock, StopReason};
 use crate::model::{BlockDelta, ModelAnswer, ModelEvent};
 
@@ -20,6 +21,8 @@ pub struct Outgoing {
     /// What waits for the end of its sentence, and the block it belongs to.
     held: String,
     block: usize,
+    /// What the guards found in the turn before this answer.
+    before: Safety,
     safety: Safety,
     replaced: bool,
 }
@@ -27,10 +30,12 @@ pub struct Outgoing {
 // === impl Outgoing ===
 
 impl Outgoing {
-    /// An answer that those of `guards` look at which review answers.
-    pub fn new(guards: &[Arc<dyn Guard>]) -> Self {
+    /// An answer that those of `guards` look at which review answers; `before` is what they found in the
+    /// turn so far.
+    pub fn new(guards: &[Arc<dyn Guard>], before: Safety) -> Self {
         let guards = guards.iter().filter(|guard| guard.reviews()).map(Arc::clone).collect();
-        Self { guards, said: String::new(), held: String::new(), block: 0, safety: Safety::default(), replaced: false }
+        let (said, held, safety) = Default::default();
+        Self { guards, said, held, block: 0, before, safety, replaced: false }
     }
 
     /// Whether anybody looks.
@@ -44,7 +49,7 @@ impl Outgoing {
         self.replaced
     }
 
-    /// What the guards found.
+    /// What the guards found in this answer.
     pub fn safety(self) -> Safety {
         self.safety
     }
@@ -109,7 +114,10 @@ impl Outgoing {
     fn pass(&mut self, sentence: &str) -> Vec<ModelEvent> {
         let told = self.judged(sentence);
         let content_block_index = self.block;
-        let mut events = vec![ModelEvent::ContentBlockDelta { content_block_index, delta: BlockDelta::Text(told) }];
+        let mut events = Vec::with_capacity(3);
+        if !told.is_empty() {
+            events.push(ModelEvent::ContentBlockDelta { content_block_index, delta: BlockDelta::Text(told) });
+        }
         if self.replaced {
             events.push(ModelEvent::ContentBlockStop { content_block_index });
             events.push(ModelEvent::MessageStop { stop_reason: StopReason::GuardrailIntervened });
@@ -117,12 +125,19 @@ impl Outgoing {
         events
     }
 
-    /// The sentence, or what a guard says in its place and in that of all that would follow.
+    /// The sentence, or what a guard says in its place, or in that of all that would follow too. A guard
+    /// looks at the words that those before it have left of the sentence.
     fn judged(&mut self, sentence: &str) -> String {
+        let mut sentence = Cow::Borrowed(sentence);
         for guard in &self.guards {
-            match guard.review(&self.said, sentence) {
+            let leaving = Leaving { sentence: &sentence, said: &self.said, safety: &self.before };
+            match guard.review(&leaving) {
                 Review::Pass => {}
                 Review::Flag(flag) => self.safety.raise(flag, SafetyAction::None),
+                Review::Repair { text, flag } => {
+                    self.safety.raise(flag, SafetyAction::Replaced);
+                    sentence = Cow::Owned(text);
+                }
                 Review::ReplaceRest { text, flag } => {
                     self.safety.raise(flag, SafetyAction::Replaced);
                     self.replaced = true;
@@ -130,8 +145,8 @@ impl Outgoing {
                 }
             }
         }
-        self.said.push_str(sentence);
-        sentence.to_owned()
+        self.said.push_str(&sentence);
+        sentence.into_owned()
     }
 }
 

@@ -9,9 +9,10 @@ use super::route::{self, Route};
 use super::shrink::shrink;
 use super::{Answer, CallFailure, CallOutcome, Step, ToolCounts, TurnError, TurnOutcome, TurnRequest, WITHHELD};
 use crate::guard::outgoing::Outgoing;
-use crate::guard::{Guard, Safety, SafetyAction, Verdict};
+use crate::guard::{Guard, Heard, Safety, SafetyAction, Severity, Verdict};
 use crate::history::{
     CompleteTurn, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each, sendable, without_tools,
+    words,
 };
 use crate::message::{
     ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
@@ -151,7 +152,7 @@ impl ModelCall {
 
     /// What looks at the answer before it leaves.
     pub fn outgoing(&self) -> Outgoing {
-        Outgoing::new(if self.is_heard() { &self.0.guards } else { &[] })
+        Outgoing::new(if self.is_heard() { &self.0.guards } else { &[] }, self.0.safety.clone())
     }
 
     /// Takes down what the guards found in the answer that is about to be told.
@@ -301,8 +302,9 @@ impl Turn {
         specs.extend(gone_tools(&specs, &messages));
         // Converse refuses tool calls in a conversation that has no tools.
         let history = if specs.is_empty() { history.iter().map(without_tools).collect() } else { history };
+        let system = request.system_from.map_or(request.system, |compose| compose(&history));
         let asked = ModelRequest {
-            system: request.system,
+            system,
             history,
             messages,
             parameters: request.parameters,
@@ -336,15 +338,15 @@ impl Turn {
     /// asking.
     fn ask_guards(&mut self, first: usize, said: &str) -> Option<String> {
         for guard in &self.guards[first..] {
-            match guard.inspect(said) {
+            match guard.inspect(&Heard { text: said, history: &self.request.history }) {
                 Verdict::Allow => {}
-                Verdict::Annotate { instruction, flag } => {
-                    self.safety.raise(flag, SafetyAction::Annotated);
+                Verdict::Annotate { instruction, flags } => {
+                    self.safety.raise_all(flags, SafetyAction::Annotated);
                     self.request.system.push_str("\n\n");
                     self.request.system.push_str(&instruction);
                 }
-                Verdict::Answer { text, flag } => {
-                    self.safety.raise(flag, SafetyAction::Answered);
+                Verdict::Answer { text, flags } => {
+                    self.safety.raise_all(flags, SafetyAction::Answered);
                     return Some(text);
                 }
             }
@@ -400,11 +402,11 @@ impl Turn {
         let said = words(&content);
         let guards_asked = self.guards.len();
         request.guards.splice(0..0, self.guards);
-        if !instructions.is_empty() {
-            request.system = format!("{}\n\n{instructions}", request.system);
-        }
         request.pinned |= self.pinned;
         let mut turn = Self::new(request, history, vec![Message { role: Role::User, content }]);
+        if !instructions.is_empty() {
+            turn.request.system = format!("{}\n\n{instructions}", turn.request.system);
+        }
         (turn.usage, turn.safety) = (self.usage, self.safety);
         match turn.ask_guards(guards_asked, &said) {
             Some(answer) => turn.answered_by_guard(answer),
@@ -599,7 +601,9 @@ impl Turn {
     }
 
     fn done(self, result: Result<Answer, TurnError>, kept: Option<TurnKept>) -> Step {
-        let (pinned, resumed) = (self.pinned, self.resumed);
+        // What was said in a crisis is what the rest of the session is about.
+        let pinned = self.pinned || self.safety.severity == Severity::Crisis;
+        let resumed = self.resumed;
         Step::Done(TurnOutcome {
             result,
             keepsake: kept.map(|turn| Keepsake { turn, pinned, resumed }),
@@ -633,11 +637,6 @@ fn gone_tools(specs: &[ToolSpec], messages: &[Message]) -> Vec<ToolSpec> {
 /// One turn's messages as the session keeps them: repair makes one complete turn of them.
 fn remembered(messages: Vec<Message>) -> Option<CompleteTurn> {
     complete(messages).into_iter().next()
-}
-
-/// What a user says in `content`, for the guards; words of two blocks never run into one.
-fn words(content: &[ContentBlock]) -> String {
-    content.iter().filter_map(ContentBlock::as_text).collect::<Vec<_>>().join("\n")
 }
 
 fn text_only(mut message: Message) -> Message {

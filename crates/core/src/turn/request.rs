@@ -7,17 +7,21 @@ use super::output::OutputContract;
 use super::route::Route;
 use super::{DEFAULT_TOOL_ROUNDS, DEFAULT_TURN_TIME};
 use crate::guard::Guard;
-use crate::history::{estimate_block, estimate_tokens};
+use crate::history::{CompleteTurn, estimate_block, estimate_tokens};
 use crate::message::ContentBlock;
 use crate::model::{ModelParameters, ModelSize};
 use crate::settings::CONTEXT_TOKENS;
 use crate::tool::typed::JsonSchema;
 use crate::tool::{Reply, Tool, ToolSource, Toolbox};
 
+/// Makes a system prompt of what was said before.
+type ComposeSystem = dyn Fn(&[Arc<CompleteTurn>]) -> String + Send + Sync;
+
 /// What an agent makes of a payload: everything a turn needs but the history.
 #[derive(Clone)]
 pub struct TurnRequest {
     pub(super) system: String,
+    pub(super) system_from: Option<Arc<ComposeSystem>>,
     pub(super) content: Vec<ContentBlock>,
     pub(super) replies: Vec<Reply>,
     pub(super) parameters: ModelParameters,
@@ -46,6 +50,7 @@ impl TurnRequest {
     pub fn saying(content: Vec<ContentBlock>) -> Self {
         Self {
             system: String::new(),
+            system_from: None,
             content,
             replies: Vec::new(),
             parameters: ModelParameters { max_tokens: 1024, temperature: None, stop_sequences: Vec::new() },
@@ -84,6 +89,14 @@ impl TurnRequest {
     #[must_use]
     pub fn system(mut self, prompt: impl Into<String>) -> Self {
         self.system = prompt.into();
+        self
+    }
+
+    /// A system prompt made of what was said before in the session, oldest first, when the turn begins; it
+    /// takes the place of [`Self::system`].
+    #[must_use]
+    pub fn system_from(mut self, compose: impl Fn(&[Arc<CompleteTurn>]) -> String + Send + Sync + 'static) -> Self {
+        self.system_from = Some(Arc::new(compose));
         self
     }
 
@@ -253,7 +266,8 @@ impl TurnRequest {
 
     /// About how many tokens everything but the history takes, the answer included, on the high side.
     pub fn estimated_tokens(&self) -> usize {
-        let own = estimate_tokens(self.system.len())
+        let system = self.system_from.as_ref().map_or(self.system.len(), |compose| compose(&[]).len());
+        let own = estimate_tokens(system)
             + self.content.iter().map(estimate_block).sum::<usize>()
             + self.tools.estimated_tokens()
             + self.parameters.max_tokens as usize;

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use agentcore_core::guard::outgoing::Outgoing;
-use agentcore_core::guard::{Flag, Guard, Review, SafetyAction, Severity, Verdict};
+use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Safety, SafetyAction, Severity, Verdict};
 use agentcore_core::message::{Message, Role, StopReason};
 use agentcore_core::model::{BlockDelta, ModelEvent};
 use agentcore_core::turn::TurnRequest;
@@ -14,11 +14,14 @@ use crate::played::{Played, says, words};
 const FLAG: Flag =
     Flag { kind: Cow::Borrowed("unsafe_goal"), rule: Cow::Borrowed("too_few_calories"), severity: Severity::Elevated };
 
-/// Lets no sentence pass that tells somebody to starve.
+/// Lets no sentence pass that tells somebody to starve, or the tired to run.
 struct NoStarving;
 
 impl Guard for NoStarving {
-    fn inspect(&self, _text: &str) -> Verdict {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        if heard.text.contains("tired") {
+            return Verdict::Annotate { instruction: "Be gentle.".into(), flags: vec![FLAG] };
+        }
         Verdict::Allow
     }
 
@@ -26,7 +29,11 @@ impl Guard for NoStarving {
         true
     }
 
-    fn review(&self, _said: &str, sentence: &str) -> Review {
+    fn review(&self, leaving: &Leaving<'_>) -> Review {
+        let Leaving { sentence, safety, .. } = leaving;
+        if safety.severity == Severity::Elevated && sentence.contains("Run") {
+            return Review::Repair { text: "Rest a little. ".into(), flag: FLAG };
+        }
         if sentence.contains("500 kcal") {
             return Review::ReplaceRest { text: "Please eat enough.".into(), flag: FLAG };
         }
@@ -54,7 +61,7 @@ fn told(events: &[ModelEvent]) -> String {
 }
 
 fn watched() -> Outgoing {
-    Outgoing::new(&[Arc::new(NoStarving)])
+    Outgoing::new(&[Arc::new(NoStarving)], Safety::default())
 }
 
 #[test]
@@ -108,15 +115,29 @@ async fn a_flagged_sentence_leaves_and_is_told_of() {
     assert_eq!((outcome.safety.severity, outcome.safety.flags.len()), (Severity::Elevated, 1));
 }
 
+#[tokio::test]
+async fn a_sentence_can_be_repaired_by_what_the_user_said_and_the_answer_goes_on() {
+    let answer = "Good evening. Run five miles. Sleep well.";
+    let request = |said: &str| TurnRequest::new(said).guard(NoStarving).begin(Vec::new());
+    let (lively, _) = Played::new([says(answer)]).streams(request("I am well")).await;
+    assert_eq!(lively.result.expect("an answer").message.text(), answer);
+
+    let (tired, seen) = Played::new([says(answer)]).streams(request("I am tired")).await;
+    assert_eq!(words(&seen), "Good evening. Rest a little. Sleep well.");
+    assert_eq!(remembered(&tired)[1], Message::assistant("Good evening. Rest a little. Sleep well."));
+    assert_eq!(tired.result.expect("an answer").stop_reason, StopReason::EndTurn);
+    assert_eq!(tired.safety.action, SafetyAction::Replaced);
+}
+
 #[test]
 fn nothing_is_held_where_nobody_reviews() {
     struct Blind;
     impl Guard for Blind {
-        fn inspect(&self, _text: &str) -> Verdict {
+        fn inspect(&self, _heard: &Heard<'_>) -> Verdict {
             Verdict::Allow
         }
     }
-    assert!(!Outgoing::new(&[Arc::new(Blind)]).is_watched());
+    assert!(!Outgoing::new(&[Arc::new(Blind)], Safety::default()).is_watched());
 }
 
 proptest! {

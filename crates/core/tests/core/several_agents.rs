@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use agentcore_core::agent::{Agent, Context};
 use agentcore_core::delegate::Delegate;
-use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
+use agentcore_core::guard::{Flag, Guard, Heard, Severity, Verdict};
 use agentcore_core::history::complete;
 use agentcore_core::memory::identity::SessionKey;
 use agentcore_core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
@@ -158,10 +158,10 @@ async fn a_reply_goes_to_the_agent_whose_tool_asked() {
 struct Answers;
 
 impl Guard for Answers {
-    fn inspect(&self, text: &str) -> Verdict {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
         let flag = Flag { kind: "test".into(), rule: "test".into(), severity: Severity::Info };
-        let is_asked = text.lines().any(|line| line == "Who are you?");
-        if is_asked { Verdict::Answer { text: "A guard.".into(), flag } } else { Verdict::Allow }
+        let is_asked = heard.text.lines().any(|line| line == "Who are you?");
+        if is_asked { Verdict::Answer { text: "A guard.".into(), flags: vec![flag] } } else { Verdict::Allow }
     }
 }
 

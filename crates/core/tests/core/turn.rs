@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcore_core::guard::{Flag, Guard, Severity, Verdict};
+use agentcore_core::guard::{Flag, Guard, Heard, Severity, Verdict};
 use agentcore_core::history::{CompleteTurn, PausedTurn, complete};
 use agentcore_core::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolResultStatus, ToolUse, Usage};
 use agentcore_core::model::{ModelAnswer, ModelError};
@@ -246,7 +246,7 @@ fn a_cut_while_tools_run_keeps_the_results_that_came() {
 struct Says(fn() -> Verdict);
 
 impl Guard for Says {
-    fn inspect(&self, _text: &str) -> Verdict {
+    fn inspect(&self, _heard: &Heard<'_>) -> Verdict {
         (self.0)()
     }
 }
@@ -256,7 +256,8 @@ const FLAG: Flag =
 
 #[test]
 fn a_guard_can_answer_instead_of_the_model() {
-    let request = TurnRequest::new("Hi").guard(Says(|| Verdict::Answer { text: "I hear you.".into(), flag: FLAG }));
+    let request =
+        TurnRequest::new("Hi").guard(Says(|| Verdict::Answer { text: "I hear you.".into(), flags: vec![FLAG] }));
     let outcome = done(request.begin(Vec::new()));
     assert_eq!(outcome.result.clone().expect("an answer").message.text(), "I hear you.");
     assert_eq!(remembered(&outcome), [Message::user("Hi"), Message::assistant("I hear you.")]);
@@ -279,9 +280,45 @@ fn a_guard_can_instruct_the_model() {
     let request = TurnRequest::new("Hi")
         .system("You coach.")
         .guard(Says(|| Verdict::Allow))
-        .guard(Says(|| Verdict::Annotate { instruction: "Be gentle.".into(), flag: FLAG }));
+        .guard(Says(|| Verdict::Annotate { instruction: "Be gentle.".into(), flags: vec![FLAG] }));
     let call = asked(request.begin(Vec::new()));
     assert_eq!(call.request().system, "You coach.\n\nBe gentle.");
+}
+
+/// Answers whoever says something for the second time.
+struct Repeats;
+
+impl Guard for Repeats {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        let flag = Flag { severity: Severity::Crisis, ..FLAG };
+        if heard.earlier().any(|said| said == heard.text) {
+            return Verdict::Answer { text: "Again?".into(), flags: vec![flag] };
+        }
+        Verdict::Allow
+    }
+}
+
+#[test]
+fn a_guard_hears_what_was_said_before_and_a_crisis_stays_in_the_history() {
+    let before = complete([Message::user("Help"), Message::assistant("How?")]);
+    let before: Vec<_> = before.into_iter().map(Arc::new).collect();
+    let calm = asked(TurnRequest::new("Hello").guard(Repeats).begin(before.clone()));
+    assert!(!done(calm.answered(answer(vec![said("Hi.")], "end_turn"))).keepsake.expect("it is kept").pinned);
+
+    let again = done(TurnRequest::new("Help").guard(Repeats).begin(before));
+    assert_eq!(again.result.clone().expect("an answer").message.text(), "Again?");
+    assert!(again.keepsake.expect("it is kept").pinned);
+}
+
+#[test]
+fn a_system_prompt_can_be_made_of_what_was_said_before() {
+    let before = complete([Message::user("I am Dee"), Message::assistant("Hello, Dee.")]);
+    let request = TurnRequest::new("Hello").system_from(|history| {
+        let said: Vec<String> = history.iter().map(|turn| turn.user_words()).collect();
+        format!("You coach. They said: {said:?}")
+    });
+    let call = asked(request.begin(before.into_iter().map(Arc::new).collect()));
+    assert_eq!(call.request().system, r#"You coach. They said: ["I am Dee"]"#);
 }
 
 // === what tools may do ===
