@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::admission::{Admission, Admitted};
+use crate::audit;
 use crate::failure::Failure;
 use crate::payload;
 
@@ -243,32 +244,52 @@ impl Performance {
         // Others of the same session come first; the wait is a part of the turn's time.
         let opening = timeout_at(self.stage.deadline, self.open(&key));
         let session = match self.stage.cut.run_until_cancelled(opening).await {
-            Some(Ok(session)) => session?,
+            Some(Ok(Ok(session))) => session,
+            Some(Ok(Err(error))) => return self.without_session(request, context, &key, &error).await,
             Some(Err(_)) => return Err((&TurnError::OutOfTime).into()),
             None => return Err((&TurnError::Cut).into()),
         };
         gather_tools(&mut request).await;
         let outcome = self.perform(request, &key, &session).await;
         report(&outcome, began);
-        let TurnOutcome { result, keepsake, usage, safety, .. } = outcome;
+        audit::record(self.agent, &key, &outcome.safety);
+        let (answered, keepsake) = answered(outcome, context);
         if let Some(keepsake) = keepsake {
             remember(session, keepsake).await;
         }
         drop((busy, admitted));
-        let Answer { message, stop_reason, output, questions } = result.map_err(|error| Failure::from(&error))?;
-        Ok(Answered { message, session_id: context.session_id, stop_reason, usage, safety, output, questions })
+        answered
     }
 
-    async fn open(&self, key: &SessionKey) -> Result<OpenSession, Failure> {
-        self.sessions.open(key.clone()).await.map_err(|error| {
-            match &error {
-                OpenError::Crowded { .. } => tracing::warn!(error = %error, "a turn was turned away"),
-                OpenError::Memory(error) => {
-                    tracing::error!(error_type = "MemoryError", error = %error, "the session could not be read");
-                }
+    async fn open(&self, key: &SessionKey) -> Result<OpenSession, OpenError> {
+        let opened = self.sessions.open(key.clone()).await;
+        match &opened {
+            Err(error @ OpenError::Crowded { .. }) => tracing::warn!(error = %error, "a turn was turned away"),
+            Err(OpenError::Memory(error)) => {
+                tracing::error!(error_type = "MemoryError", error = %error, "the session could not be read");
             }
-            (&error).into()
-        })
+            Ok(_) => {}
+        }
+        opened
+    }
+
+    /// Nothing can be said without the session but what the guards answer by themselves: somebody in danger is
+    /// not told to try again. The session does not remember it.
+    async fn without_session(
+        &self,
+        request: TurnRequest,
+        context: Context,
+        key: &SessionKey,
+        error: &OpenError,
+    ) -> Result<Answered, Failure> {
+        match request.begin(Vec::new()) {
+            step @ Step::Done(_) => {
+                let outcome = drive(step, &self.stage).await;
+                audit::record(self.agent, key, &outcome.safety);
+                answered(outcome, context).0
+            }
+            _ => Err(error.into()),
+        }
     }
 
     async fn perform(&self, request: TurnRequest, key: &SessionKey, session: &OpenSession) -> TurnOutcome {
@@ -298,6 +319,16 @@ impl Performance {
     }
 }
 
+/// What callers are told of a turn, and what its session keeps.
+fn answered(outcome: TurnOutcome, context: Context) -> (Result<Answered, Failure>, Option<Keepsake>) {
+    let TurnOutcome { result, keepsake, usage, safety, .. } = outcome;
+    let answered = result.map_err(|error| Failure::from(&error)).map(|answer| {
+        let Answer { message, stop_reason, output, questions } = answer;
+        Answered { message, session_id: context.session_id, stop_reason, usage, safety, output, questions }
+    });
+    (answered, keepsake)
+}
+
 async fn remember(session: OpenSession, keepsake: Keepsake) {
     if session.remember(keepsake).await == Stored::Soon {
         tracing::warn!("the memory is slow; the answer leaves before its turn is stored");
@@ -308,9 +339,6 @@ async fn remember(session: OpenSession, keepsake: Keepsake) {
 fn report(outcome: &TurnOutcome, began: Instant) {
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let usage = outcome.usage;
-    for flag in &outcome.safety.flags {
-        tracing::warn!(kind = %flag.kind, rule = %flag.rule, severity = ?flag.severity, "a guard acted");
-    }
     match &outcome.result {
         Ok(answer) => tracing::info!(
             duration_ms,

@@ -32,6 +32,7 @@
 //! log, and `local_test` tries one payload without a server.
 
 mod admission;
+mod audit;
 mod failure;
 mod health;
 mod http;

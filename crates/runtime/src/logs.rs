@@ -30,6 +30,9 @@ const TOLD_BEFORE: &str = "lambda_runtime::layers::panic";
 /// from servers, which may be somebody's words. What matters of it, `agentcore_mcp` says.
 const TOLD_BY_OURS: &str = "rmcp";
 
+/// A field that makes a line a metric: it becomes the `_aws` member that CloudWatch looks for.
+const EMBEDDED_METRIC: &str = "embedded_metric";
+
 /// Begins logging to standard error. Does nothing when somebody already logs.
 pub(crate) fn begin() {
     let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
@@ -138,7 +141,12 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.insert(field, value.into());
+        match (field.name(), serde_json::from_str(value)) {
+            (EMBEDDED_METRIC, Ok(metric)) => {
+                self.0.insert("_aws".into(), metric);
+            }
+            _ => self.insert(field, value.into()),
+        }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

@@ -159,6 +159,34 @@ impl Heard<'_> {
     }
 }
 
+// === impl Severity ===
+
+impl Severity {
+    /// Its name, as callers read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Info => "info",
+            Self::Elevated => "elevated",
+            Self::Crisis => "crisis",
+        }
+    }
+}
+
+// === impl SafetyAction ===
+
+impl SafetyAction {
+    /// Its name, as callers read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Annotated => "annotated",
+            Self::Answered => "answered",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
 // === impl Safety ===
 
 impl Safety {

@@ -106,6 +106,18 @@ async fn a_session_that_cannot_be_read_is_an_error() {
 }
 
 #[tokio::test]
+async fn somebody_in_danger_is_answered_even_if_the_session_cannot_be_read() {
+    let served = Served::with_memory(Arc::new(Unreadable));
+    let whole = served.answer(served.prompt("one", "danger")).await;
+    assert!(whole.starts_with("200"), "{whole}");
+    assert!(whole.contains(r#""severity":"crisis","action":"answered""#), "{whole}");
+    let streamed = served.prompt("one", "danger").header("accept", "text/event-stream");
+    let streamed = served.answer(streamed).await;
+    assert!(streamed.contains("Help is on its way."), "{streamed}");
+    assert!(streamed.contains(r#""severity":"crisis","action":"answered""#), "the last frame has it too: {streamed}");
+}
+
+#[tokio::test]
 async fn other_paths_and_methods_are_refused_as_the_contract_says() {
     let served = Served::start();
     let mut answers = Vec::new();

@@ -41,7 +41,20 @@ impl Agent for Obedient {
             }
             _ => {}
         }
-        Ok(TurnRequest::new(text).actor(user))
+        Ok(TurnRequest::new(text).actor(user).guard(Lifeguard))
+    }
+}
+
+/// Answers who is in danger.
+struct Lifeguard;
+
+impl Guard for Lifeguard {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        let flag = Flag { kind: "danger".into(), rule: "said_so".into(), severity: Severity::Crisis };
+        match heard.text {
+            "danger" => Verdict::Answer { text: "Help is on its way.".into(), flags: vec![flag] },
+            _ => Verdict::Allow,
+        }
     }
 }
 
