@@ -1,15 +1,21 @@
 //! Vitracka's coach: company for people who manage their weight.
 //!
-//! [`payload`] is what the app sends, [`persona`] what the model is told, [`sentinel`] what stands above
-//! it with a veto. No HTTP and no AWS is seen here.
+//! [`payload`] is what the app sends, [`prompt`] what the model is told, [`remembered`] what a user need not say
+//! twice, [`sentinel`] what stands above it with a veto. No HTTP and no AWS is seen here.
 
 pub mod payload;
-pub mod persona;
+pub mod prompt;
+pub mod remembered;
 pub mod sentinel;
 
 use agentcore_runtime::prelude::*;
 
-use payload::CoachPayload;
+use std::sync::Arc;
+
+use agentcore_runtime::core::history::CompleteTurn;
+use payload::{CoachPayload, UserContext};
+use prompt::Known;
+use remembered::Remembered;
 use sentinel::Sentinel;
 
 /// What the model reads when the app opens the conversation without a message.
@@ -26,10 +32,23 @@ impl Agent for CoachCompanion {
         r#"{"prompt": "I had a setback today.", "user_context": {"coaching_style": "gentle"}}"#;
 
     fn turn(&self, payload: CoachPayload, _context: &Context) -> Result<TurnRequest, PayloadError> {
-        let persona = persona::compose(&payload.context());
+        let mut payload = payload;
+        let context = payload.context();
         // A greeting is within a small model's powers, where an operator has set one.
         let opens = payload.is_opening();
+        let said = payload.words().to_owned();
+        let tells = !Remembered::from_words([said.as_str()]).is_empty();
         let request = payload.into_prompt().turn_or_opening(OPENING)?;
-        Ok(request.simple(opens).system(persona).max_tokens(1024).temperature(0.7).guard(Sentinel))
+        let request = if tells { request.pinned() } else { request };
+        let request = request.system_from(move |history| system_prompt(&context, &said, history));
+        Ok(request.simple(opens).max_tokens(1024).temperature(0.7).guard(Sentinel))
     }
+}
+
+/// What the model is told, by what the app knows and what the user has said up to now.
+fn system_prompt(context: &UserContext, said: &str, history: &[Arc<CompleteTurn>]) -> String {
+    let before: Vec<String> = history.iter().map(|turn| turn.user_words()).collect();
+    let words = before.iter().map(String::as_str).chain([said]);
+    let remembered = Remembered::from_words(words);
+    prompt::compose(&Known { context: context.clone(), remembered, turns: history.len() })
 }

@@ -1,0 +1,5 @@
+//! The coach from outside: what it is sent, what the model is told, what stands above it.
+
+mod injection;
+mod prompt;
+mod remembered;
