@@ -1,5 +1,6 @@
 //! The coach from outside: what it is sent, what the model is told, what stands above it.
 
+mod answers;
 mod injection;
 mod prompt;
 mod remembered;

@@ -4,6 +4,10 @@
 //! and firmly, with where to find help; the model is not asked, and the answer is flagged. Everything
 //! less plain is the model's, whose prompt says how to meet distress.
 
+pub mod answers;
+pub mod kind;
+pub mod resources;
+
 use agentcore_runtime::prelude::{Flag, Guard, Heard, Severity, Verdict};
 
 /// The guard of every coach's turn.

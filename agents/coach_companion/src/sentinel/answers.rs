@@ -1,0 +1,83 @@
+//! What the sentinel says in the coach's place, and what it tells the model: the texts of `data/answers.toml`.
+
+use std::sync::LazyLock;
+
+use agentcore_runtime::prelude::Severity;
+use serde::Deserialize;
+
+use super::kind::Kind;
+use super::resources::Resources;
+
+static DATA: LazyLock<Data> = LazyLock::new(|| {
+    serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/answers.json"))).expect("the build has read it")
+});
+
+#[derive(Deserialize)]
+struct Data {
+    answer: Vec<Answer>,
+    instruction: Vec<Text>,
+    replacement: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    kind: Kind,
+    severity: Grade,
+    say: Vec<String>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Grade {
+    Elevated,
+    Crisis,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    kind: String,
+    say: String,
+}
+
+/// What takes the place of words of the model's that must not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replacement {
+    /// Anything around weight and food, in a session that is gentle.
+    Gentle,
+    /// What could do harm.
+    Harm,
+}
+
+/// The whole answer to a message of a kind; `before` counts how often the session has had one of its kind, so that
+/// the same words are not said twice in a row. None for kinds that the model answers.
+pub fn answer(kind: Kind, severity: Severity, resources: &Resources, before: usize) -> Option<String> {
+    let grade = if severity == Severity::Crisis { Grade::Crisis } else { Grade::Elevated };
+    let of_kind = || DATA.answer.iter().filter(|answer| answer.kind == kind);
+    let found = of_kind().find(|answer| answer.severity == grade).or_else(|| of_kind().next())?;
+    let text = found.say.iter().cycle().nth(before % found.say.len().max(1))?;
+    Some(resources.fill_in(text))
+}
+
+/// What the model is told about a message of a kind that it answers.
+pub fn instruction(kind: Kind, resources: &Resources) -> Option<String> {
+    text_of(&DATA.instruction, kind.as_str(), resources)
+}
+
+/// What the model is told in a session that was in a crisis of a kind.
+pub fn gentle_instruction(about: Kind, resources: &Resources) -> String {
+    let name = if about == Kind::DomesticAbuse { "gentle_after_abuse" } else { "gentle" };
+    text_of(&DATA.instruction, name, resources).unwrap_or_default()
+}
+
+/// What is said in the place of the rest of an answer.
+pub fn replacement(of: Replacement, resources: &Resources) -> String {
+    let name = match of {
+        Replacement::Gentle => "gentle",
+        Replacement::Harm => "harm",
+    };
+    text_of(&DATA.replacement, name, resources).unwrap_or_default()
+}
+
+fn text_of(texts: &[Text], name: &str, resources: &Resources) -> Option<String> {
+    texts.iter().find(|text| text.kind == name).map(|text| resources.fill_in(&text.say))
+}
