@@ -1,19 +1,37 @@
 //! Turns the data that people read into the data that the binary reads: each TOML file into JSON, so that no TOML
-//! parser ships.
+//! parser ships. What only a reader needs of a rule (what it is about, its examples) stays behind.
 
 use std::error::Error;
 use std::path::Path;
 use std::{env, fs};
 
-const FILES: [&str; 2] = ["resources", "answers"];
+/// What of a rule is for readers and tests.
+const FOR_READERS: [&str; 3] = ["about", "examples", "counterexamples"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
-    for name in FILES {
-        let file = format!("data/{name}.toml");
-        println!("cargo::rerun-if-changed={file}");
-        let data: toml::Table = fs::read_to_string(&file)?.parse().map_err(|error| format!("{file}: {error}"))?;
-        fs::write(Path::new(&out).join(format!("{name}.json")), serde_json::to_string(&data)?)?;
+    for folder in ["", "sentinel", "language"] {
+        let (from, to) = (Path::new("data").join(folder), Path::new(&out).join(folder));
+        println!("cargo::rerun-if-changed={}", from.display());
+        fs::create_dir_all(&to)?;
+        for file in fs::read_dir(&from).map_err(|error| format!("{}: {error}", from.display()))? {
+            let file = file?.path();
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                let json = to.join(file.with_extension("json").file_name().ok_or("a file without a name")?);
+                fs::write(json, converted(&file)?)?;
+            }
+        }
     }
     Ok(())
+}
+
+fn converted(file: &Path) -> Result<String, Box<dyn Error>> {
+    let text = fs::read_to_string(file)?;
+    let mut data: toml::Table = text.parse().map_err(|error| format!("{}: {error}", file.display()))?;
+    if let Some(toml::Value::Array(rules)) = data.get_mut("rule") {
+        for rule in rules.iter_mut().filter_map(toml::Value::as_table_mut) {
+            rule.retain(|member, _| !FOR_READERS.contains(&member));
+        }
+    }
+    Ok(serde_json::to_string(&data)?)
 }

@@ -6,6 +6,7 @@
 pub mod payload;
 pub mod prompt;
 pub mod remembered;
+pub mod rules;
 pub mod sentinel;
 
 use agentcore_runtime::prelude::*;

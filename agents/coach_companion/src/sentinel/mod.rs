@@ -7,6 +7,8 @@
 pub mod answers;
 pub mod kind;
 pub mod resources;
+pub mod rules;
+pub mod text;
 
 use agentcore_runtime::prelude::{Flag, Guard, Heard, Severity, Verdict};
 

@@ -42,7 +42,8 @@ impl Resources {
         let is_there =
             |place: &&Self| country.is_some_and(|country| place.countries.iter().any(|code| code == country.as_str()));
         let places = &DATA.place;
-        places.iter().find(is_there).or(places.last()).expect("the data ends with what holds everywhere")
+        // The last place is everywhere.
+        places.iter().find(is_there).unwrap_or(&places[places.len() - 1])
     }
 
     /// Every place there is data of.

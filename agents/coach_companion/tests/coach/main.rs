@@ -4,3 +4,5 @@ mod answers;
 mod injection;
 mod prompt;
 mod remembered;
+mod rules;
+mod text;

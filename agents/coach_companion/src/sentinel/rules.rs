@@ -1,0 +1,80 @@
+//! The sentinel's rules: the files of `data/sentinel`, one a kind.
+
+use std::sync::LazyLock;
+
+use agentcore_runtime::prelude::Severity;
+
+use super::kind::Kind;
+use super::text::Text;
+use crate::rules::RuleSet;
+
+/// The rules, as the build wrote them.
+static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
+    RuleSet::read([
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/self_harm.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/third_party.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/medical_emergency.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/domestic_abuse.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/eating_disorder.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/low_mood.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/minor.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/unsafe_goal.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/pregnancy.json")),
+        include_str!(concat!(env!("OUT_DIR"), "/sentinel/medication.json")),
+    ])
+    .expect("the tests read every rule")
+});
+
+/// What was found in a message: names only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub kind: Kind,
+    /// The rule.
+    pub rule: &'static str,
+    /// How grave it is.
+    pub severity: Severity,
+}
+
+/// What the rules find in a message, each rule once, the gravest first.
+pub fn find(text: &Text) -> Vec<Finding> {
+    let rules = &*RULES;
+    let mut findings: Vec<Finding> = Vec::new();
+    for found in rules.find(text) {
+        let rule = rules.rule(found.rule);
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == rule.kind) else {
+            continue;
+        };
+        let severity = severity(&rule.severity);
+        let Some(kind) = concerning(kind, found.of_other.is_some()) else {
+            continue;
+        };
+        let finding = Finding { kind, rule: &rule.name, severity };
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.kind));
+    findings
+}
+
+/// What a kind is when it is said of somebody else: danger is a concern for a third party, an emergency is one
+/// whoever has it, and the rest is not the writer's.
+fn concerning(kind: Kind, of_other: bool) -> Option<Kind> {
+    match kind {
+        _ if !of_other => Some(kind),
+        Kind::SelfHarm | Kind::EatingDisorder | Kind::LowMood | Kind::ThirdPartyConcern => {
+            Some(Kind::ThirdPartyConcern)
+        }
+        Kind::MedicalEmergency | Kind::DomesticAbuse | Kind::Medication => Some(kind),
+        Kind::Minor | Kind::UnsafeGoal | Kind::Pregnancy => None,
+    }
+}
+
+fn severity(name: &str) -> Severity {
+    match name {
+        "crisis" => Severity::Crisis,
+        "elevated" => Severity::Elevated,
+        _ => Severity::Info,
+    }
+}
