@@ -3,11 +3,14 @@
 //! [`payload`] is what the app sends, [`prompt`] what the model is told, [`remembered`] what a user need not say
 //! twice, [`sentinel`] what stands above it with a veto. No HTTP and no AWS is seen here.
 
+pub mod cases;
+pub mod language;
 pub mod payload;
 pub mod prompt;
 pub mod remembered;
 pub mod rules;
 pub mod sentinel;
+pub mod units;
 
 use agentcore_runtime::prelude::*;
 
@@ -38,11 +41,12 @@ impl Agent for CoachCompanion {
         // A greeting is within a small model's powers, where an operator has set one.
         let opens = payload.is_opening();
         let said = payload.words().to_owned();
+        let sentinel = Sentinel::for_user(&context);
         let tells = !Remembered::from_words([said.as_str()]).is_empty();
         let request = payload.into_prompt().turn_or_opening(OPENING)?;
         let request = if tells { request.pinned() } else { request };
         let request = request.system_from(move |history| system_prompt(&context, &said, history));
-        Ok(request.simple(opens).max_tokens(1024).temperature(0.7).guard(Sentinel))
+        Ok(request.simple(opens).max_tokens(1024).temperature(0.7).guard(sentinel))
     }
 }
 

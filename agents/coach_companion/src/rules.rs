@@ -1,8 +1,8 @@
 //! Rules of words: which phrases mean what, read from data that people review.
 //!
-//! A pattern is a row of words. `(want|wish)` is one of several, `(to be dead|to die)` one of several phrases, `word?`
+//! A pattern is a row of words. `(want|wish)` is one of several, `(to be dead|to die)` one of several phrases, which may have groups themselves, `word?`
 //! and `(…)?` may be missing, `purg*` is every word that begins so, `~` is up to three words of anything, `~6` up to
-//! six. Patterns are read by the same [`Text`] as messages are, so they may be written as people write.
+//! six, `#` is any number. Patterns are read by the same [`Text`] as messages are, so they may be written as people write.
 //!
 //! All patterns of a set are one tree of words, and a text is walked through it once: every place in the tree that
 //! the words so far lead to is kept, and goes on or is dropped with the next word. Nothing is ever tried again, so
@@ -17,6 +17,9 @@ use crate::sentinel::text::{Break, Text};
 
 /// How many words `~` stands for at the most.
 const GAP: u8 = 3;
+
+/// What stands for any number.
+const NUMBER: &str = "#";
 
 /// How far before a match a word still denies it.
 const DENIAL_REACH: usize = 5;
@@ -183,6 +186,9 @@ struct RuleFile {
     kind: String,
     #[serde(default)]
     lists: HashMap<String, Vec<String>>,
+    /// What all its rules count.
+    #[serde(default)]
+    counts: Vec<Counts>,
     rule: Vec<RuleData>,
 }
 
@@ -269,7 +275,8 @@ impl RuleSet {
         let mut set = Self { rules: Vec::new(), classes: Classes::default(), nodes: Vec::new(), roots: HashMap::new() };
         for file in files {
             let file: RuleFile = serde_json::from_str(file).map_err(|error| error.to_string())?;
-            for rule in file.rule {
+            for mut rule in file.rule {
+                rule.counts.extend(&file.counts);
                 set.add(&file.kind, &file.lists, rule)?;
             }
         }
@@ -389,7 +396,8 @@ impl RuleSet {
                 for edge in from.edges.iter().filter(|edge| age <= edge.gap && classes.contains(&edge.class)) {
                     reach(&mut next, edge.to, start);
                 }
-                if age < from.patience {
+                // What is denied in between is not what the pattern says.
+                if age < from.patience && !DENIALS.contains(&word) {
                     next.push(Active { node, age: age + 1, start });
                 }
             }
@@ -495,6 +503,9 @@ impl Classes {
     fn of_word(&self, word: &str, classes: &mut Vec<u32>) {
         classes.clear();
         classes.extend(self.of_word.get(word).into_iter().flatten());
+        if word.starts_with(|c: char| c.is_ascii_digit()) {
+            classes.extend(self.of_word.get(NUMBER).into_iter().flatten());
+        }
         if let [first, second, third, ..] = word.as_bytes() {
             let beginnings = self.of_beginning.get(&[*first, *second, *third]).into_iter().flatten();
             classes.extend(
@@ -524,9 +535,9 @@ fn steps(pattern: &str, lists: &HashMap<String, Vec<String>>) -> Result<Vec<Vec<
             }
             for choice in &choices {
                 let mut row = row.clone();
-                for (place, words) in choice.iter().enumerate() {
-                    let gap = if place == 0 && !row.is_empty() { gap } else { 0 };
-                    row.push(Step { gap, words: words.clone() });
+                for (place, step) in choice.iter().enumerate() {
+                    let gap = if place == 0 && !row.is_empty() { gap } else { step.gap };
+                    row.push(Step { gap, words: step.words.clone() });
                 }
                 longer.push(row);
             }
@@ -562,34 +573,59 @@ fn parts(pattern: &str) -> Result<Vec<String>, String> {
     Ok(parts)
 }
 
-/// What may stand in one part: rows of sets of words. Single words are one set together.
-fn choices(part: &str, lists: &HashMap<String, Vec<String>>) -> Result<Vec<Vec<Vec<String>>>, String> {
+/// What may stand in one part: rows of steps. Single words are one step together.
+fn choices(part: &str, lists: &HashMap<String, Vec<String>>) -> Result<Vec<Vec<Step>>, String> {
     let listed = part.strip_prefix('<').and_then(|name| name.strip_suffix('>'));
     let phrases: Vec<String> = match (listed, part.strip_prefix('(').and_then(|group| group.strip_suffix(')'))) {
         (Some(name), _) => lists.get(name).ok_or_else(|| format!("there is no list <{name}>"))?.clone(),
-        (_, Some(group)) => group.split('|').map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
+        (_, Some(group)) => alternatives(group),
+        _ => {
+            let words = read(part).into_iter().map(|word| Step { gap: 0, words: vec![word] }).collect::<Vec<_>>();
+            return if words.is_empty() { Err(format!("{part:?} is no word")) } else { Ok(vec![words]) };
+        }
     };
     let mut single = Vec::new();
     let mut choices = Vec::new();
     for phrase in phrases {
-        let words = read(&phrase);
-        match words.as_slice() {
-            [] => return Err(format!("{phrase:?} is no word")),
-            [word] => single.push(word.clone()),
-            words => choices.push(words.iter().map(|word| vec![word.clone()]).collect()),
+        for mut row in steps(&phrase, lists)? {
+            match row.as_mut_slice() {
+                [step] => single.append(&mut step.words),
+                _ => choices.push(row),
+            }
         }
     }
     if !single.is_empty() {
-        choices.push(vec![single]);
+        choices.push(vec![Step { gap: 0, words: single }]);
     }
     Ok(choices)
+}
+
+/// The alternatives of a group: what stands between its own `|`, not those of a group within it.
+fn alternatives(group: &str) -> Vec<String> {
+    let mut alternatives = vec![String::new()];
+    let mut depth = 0_u32;
+    for c in group.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '|' if depth == 0 => {
+                alternatives.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = alternatives.last_mut() {
+            last.push(c);
+        }
+    }
+    alternatives
 }
 
 /// The words of a phrase as a message's would be read; a word that ends in `*` stays the beginning it is.
 fn read(phrase: &str) -> Vec<String> {
     let words = phrase.split(' ').filter(|word| !word.is_empty()).map(|word| match word.strip_suffix('*') {
         Some(_) => vec![word.to_lowercase()],
+        None if word == NUMBER => vec![word.to_owned()],
         None => Text::of(word).words().map(str::to_owned).collect(),
     });
     words.collect::<Vec<_>>().concat()

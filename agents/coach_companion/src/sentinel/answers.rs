@@ -48,14 +48,23 @@ pub enum Replacement {
     Harm,
 }
 
+/// How many different answers there are to a kind.
+pub fn count(kind: Kind, severity: Severity) -> usize {
+    found(kind, severity).map_or(0, |answer| answer.say.len())
+}
+
 /// The whole answer to a message of a kind; `before` counts how often the session has had one of its kind, so that
 /// the same words are not said twice in a row. None for kinds that the model answers.
 pub fn answer(kind: Kind, severity: Severity, resources: &Resources, before: usize) -> Option<String> {
+    let texts = &found(kind, severity)?.say;
+    let text = texts.iter().cycle().nth(before % texts.len().max(1))?;
+    Some(resources.fill_in(text))
+}
+
+fn found(kind: Kind, severity: Severity) -> Option<&'static Answer> {
     let grade = if severity == Severity::Crisis { Grade::Crisis } else { Grade::Elevated };
     let of_kind = || DATA.answer.iter().filter(|answer| answer.kind == kind);
-    let found = of_kind().find(|answer| answer.severity == grade).or_else(|| of_kind().next())?;
-    let text = found.say.iter().cycle().nth(before % found.say.len().max(1))?;
-    Some(resources.fill_in(text))
+    of_kind().find(|answer| answer.severity == grade).or_else(|| of_kind().next())
 }
 
 /// What the model is told about a message of a kind that it answers.
@@ -63,9 +72,13 @@ pub fn instruction(kind: Kind, resources: &Resources) -> Option<String> {
     text_of(&DATA.instruction, kind.as_str(), resources)
 }
 
-/// What the model is told in a session that was in a crisis of a kind.
+/// What the model is told in a session in which something of a kind has come up.
 pub fn gentle_instruction(about: Kind, resources: &Resources) -> String {
-    let name = if about == Kind::DomesticAbuse { "gentle_after_abuse" } else { "gentle" };
+    let name = match about {
+        Kind::DomesticAbuse => "gentle_after_abuse",
+        Kind::Minor => "gentle_with_a_minor",
+        _ => "gentle",
+    };
     text_of(&DATA.instruction, name, resources).unwrap_or_default()
 }
 

@@ -1,168 +1,163 @@
 //! What stands above the coach with a veto.
 //!
-//! A first, narrow net: phrases that leave little doubt. On a match the sentinel answers itself, gently
-//! and firmly, with where to find help; the model is not asked, and the answer is flagged. Everything
-//! less plain is the model's, whose prompt says how to meet distress.
+//! Every message is read before the model sees it, every sentence of an answer before it leaves. What is grave the
+//! sentinel answers itself, with where to find help in the user's country; about the rest the model gets an
+//! instruction. After a crisis the session stays gentle: the model is told so, and what it says of weight and food
+//! all the same does not leave.
+//!
+//! | room | job |
+//! | --- | --- |
+//! | [`text`] | a message as plain words |
+//! | [`rules`], [`goals`], [`classifier`] | three who look at it; [`finding`] is what they find together |
+//! | [`session`] | what earlier messages mean for this one |
+//! | [`answers`], [`resources`] | what is said, and whom to call |
 
 pub mod answers;
+pub mod classifier;
+pub mod finding;
+pub mod goals;
 pub mod kind;
 pub mod resources;
 pub mod rules;
+pub mod session;
 pub mod text;
 
-use agentcore_runtime::prelude::{Flag, Guard, Heard, Severity, Verdict};
+use agentcore_runtime::prelude::{Flag, Guard, Heard, Leaving, Review, Safety, Severity, Verdict};
+
+use crate::language::{self, Broken, Opinion};
+use crate::payload::UserContext;
+use answers::Replacement;
+use finding::{Finding, find, severity};
+use goals::Person;
+use kind::Kind;
+use resources::Resources;
+use text::Text;
+
+/// The rule that a flag names when a session is gentle because of an earlier message.
+const GENTLE: &str = "gentle_session";
+
+/// The rule that a flag names when the app says that the user is under age.
+const AGE: &str = "age_in_context";
+
+/// The age from which on the coach coaches, in years.
+const OF_AGE: u8 = 18;
 
 /// The guard of every coach's turn.
-pub struct Sentinel;
-
-/// One kind of danger, the phrases that show it, and the answer to it.
-struct Rule {
-    kind: &'static str,
-    name: &'static str,
-    severity: Severity,
-    phrases: &'static [&'static str],
-    answer: &'static str,
+#[derive(Debug)]
+pub struct Sentinel {
+    person: Person,
+    is_minor: bool,
+    resources: &'static Resources,
 }
-
-/// The phrases are lower case, without punctuation, and match whole words.
-const RULES: [Rule; 4] = [
-    Rule {
-        kind: "self_harm",
-        name: "wish_to_die",
-        severity: Severity::Crisis,
-        phrases: &[
-            "i want to die",
-            "i want to kill myself",
-            "i am going to kill myself",
-            "im going to kill myself",
-            "i want to end my life",
-            "i dont want to live anymore",
-            "i dont want to be alive",
-            "i want to hurt myself",
-            "i am suicidal",
-            "im suicidal",
-            "better off without me",
-        ],
-        answer: "I'm really glad you told me, and I'm worried about you. You deserve support from a person right \
-                 now, so please reach out: call 112 or 999 if you are in danger, or Samaritans on 116 123, free and \
-                 at any hour, in Ireland and the UK. If somebody you trust is near, please let them be with you. \
-                 Everything else can wait; I'm here when you want to talk.",
-    },
-    Rule {
-        kind: "eating_disorder",
-        name: "purging_or_starving",
-        severity: Severity::Elevated,
-        phrases: &[
-            "i make myself sick",
-            "i made myself sick",
-            "i make myself throw up",
-            "i made myself throw up",
-            "i have been purging",
-            "ive been purging",
-            "i take laxatives to lose weight",
-            "i took laxatives to lose weight",
-            "i starve myself",
-            "i am starving myself",
-            "im starving myself",
-        ],
-        answer: "Thank you for trusting me with that; it takes courage to say. What you describe is hard on body and \
-                 mind, and it is not a failing: people recover from it with the right help. Please talk to your GP, \
-                 or to Bodywhys in Ireland (01 210 7906) or Beat in the UK (beateatingdisorders.org.uk). Let's leave \
-                 weight aside for now. Is there somebody you could tell today?",
-    },
-    Rule {
-        kind: "medical_emergency",
-        name: "urgent_symptoms",
-        severity: Severity::Crisis,
-        phrases: &[
-            "i have chest pain",
-            "my chest hurts",
-            "pain in my chest",
-            "i cant breathe",
-            "i fainted",
-            "i passed out",
-            "my throat is swelling",
-            "i am vomiting blood",
-        ],
-        answer: "That needs a doctor now, not a coach. Please call 112 or 999 straight away, or ask somebody near you \
-                 to, and don't drive yourself. If you take a medicine, have its name ready. I'm glad you said it.",
-    },
-    Rule {
-        kind: "low_mood",
-        name: "hopelessness",
-        severity: Severity::Elevated,
-        phrases: &["i feel hopeless", "i am so depressed", "im so depressed", "i hate myself", "i feel worthless"],
-        answer: "I'm sorry it feels this heavy, and I'm glad you said so. You don't have to carry it alone: please \
-                 talk to your GP or somebody you trust, and Samaritans listen at any hour on 116 123, free, in \
-                 Ireland and the UK. If you are ever in danger, call 112 or 999. Weight can wait. What would make \
-                 today a little easier?",
-    },
-];
 
 // === impl Sentinel ===
 
+impl Sentinel {
+    /// The sentinel above one user's coach.
+    pub fn for_user(context: &UserContext) -> Self {
+        let newest = context.weight_log.iter().max_by_key(|weighing| weighing.date);
+        let person =
+            Person { height_cm: context.height_cm, weight_kg: newest.map(|weighing| weighing.kg), sex: context.sex };
+        let is_minor = context.age.is_some_and(|age| age < OF_AGE);
+        Self { person, is_minor, resources: Resources::of(context.country()) }
+    }
+
+    fn findings(&self, message: &str) -> Vec<Finding> {
+        let mut findings = find(&Text::of(message), &self.person);
+        if self.is_minor && findings.iter().all(|finding| finding.kind != Kind::Minor) {
+            findings.push(Finding { kind: Kind::Minor, rule: AGE, severity: Severity::Elevated });
+        }
+        findings
+    }
+
+    /// The answer to what was found, where the sentinel gives it: to a crisis always, to the rest as often as there
+    /// are different words for it. After that the model goes on, gently.
+    fn answer(&self, findings: &[Finding], heard: &Heard<'_>) -> Option<String> {
+        let Finding { kind, severity, .. } = *findings.iter().find(|finding| !finding.kind.is_left_to_the_model())?;
+        let before = session::times_before(kind, heard.earlier(), &self.person);
+        let before = if kind == Kind::Minor && self.is_minor { heard.history.len() } else { before };
+        let is_told = severity < Severity::Crisis && before >= answers::count(kind, severity);
+        if is_told { None } else { answers::answer(kind, severity, self.resources, before) }
+    }
+
+    /// What the model is told, and why.
+    fn annotations(&self, findings: &[Finding], heard: &Heard<'_>) -> (Vec<String>, Vec<Flag>) {
+        let told = findings.iter().map(|finding| match finding.kind.is_left_to_the_model() {
+            true => answers::instruction(finding.kind, self.resources).unwrap_or_default(),
+            false => answers::gentle_instruction(finding.kind, self.resources),
+        });
+        let mut instructions: Vec<String> = told.collect();
+        let mut flags: Vec<Flag> = findings.iter().map(|finding| finding.flag()).collect();
+        if let Some(kind) = session::kept_gentle_by(heard.earlier(), &self.person) {
+            instructions.push(answers::gentle_instruction(kind, self.resources));
+            flags.push(Flag { kind: kind.as_str().into(), rule: GENTLE.into(), severity: Severity::Info });
+        } else if let Some(finding) = findings.iter().find(|finding| !finding.kind.is_left_to_the_model()) {
+            flags.push(Flag { rule: GENTLE.into(), severity: Severity::Info, ..finding.flag() });
+        }
+        instructions.dedup();
+        (instructions, flags)
+    }
+}
+
 impl Guard for Sentinel {
     fn inspect(&self, heard: &Heard<'_>) -> Verdict {
-        let said = plain(heard.text);
-        let found = RULES.iter().find(|rule| rule.phrases.iter().any(|phrase| said.contains(&format!(" {phrase} "))));
-        match found {
-            None => Verdict::Allow,
-            Some(rule) => Verdict::Answer {
-                text: rule.answer.to_owned(),
-                flags: vec![Flag { kind: rule.kind.into(), rule: rule.name.into(), severity: rule.severity }],
-            },
+        let findings = self.findings(heard.text);
+        if let Some(text) = self.answer(&findings, heard) {
+            return Verdict::Answer { text, flags: findings.into_iter().map(Finding::flag).collect() };
+        }
+        let (instructions, flags) = self.annotations(&findings, heard);
+        if flags.is_empty() {
+            return Verdict::Allow;
+        }
+        Verdict::Annotate { instruction: instructions.join("\n\n"), flags }
+    }
+
+    fn reviews(&self) -> bool {
+        true
+    }
+
+    fn review(&self, leaving: &Leaving<'_>) -> Review {
+        let Leaving { sentence, said, .. } = *leaving;
+        if let Some(kind) = gentle_because_of(leaving.safety)
+            && language::is_not_gentle(sentence)
+        {
+            let flag = Flag { kind: kind.to_owned().into(), rule: GENTLE.into(), severity: Severity::Info };
+            return replaced(sentence, said, &answers::replacement(Replacement::Gentle, self.resources), flag);
+        }
+        match language::opinion_of(sentence, said) {
+            Opinion::Fine => Review::Pass,
+            Opinion::Unkind { broken, instead } => {
+                let text = in_the_place_of(sentence, instead);
+                Review::Repair { text, flag: flag_of(broken) }
+            }
+            Opinion::Harmful(broken) => {
+                replaced(sentence, said, &answers::replacement(Replacement::Harm, self.resources), flag_of(broken))
+            }
         }
     }
 }
 
-/// Lower case, apostrophes gone, everything else that is no letter or digit a single space, one at
-/// each end, so that phrases match whole words.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len() + 2);
-    plain.push(' ');
-    for c in text.chars().filter(|c| !matches!(c, '\'' | '’' | '‘')) {
-        if c.is_alphanumeric() {
-            plain.extend(c.to_lowercase());
-        } else if !plain.ends_with(' ') {
-            plain.push(' ');
-        }
-    }
-    if !plain.ends_with(' ') {
-        plain.push(' ');
-    }
-    plain
+/// The kind that keeps the turn gentle, by what was found in it.
+fn gentle_because_of(safety: &Safety) -> Option<&str> {
+    safety.flags.iter().find(|flag| flag.rule == GENTLE).map(|flag| flag.kind.as_ref())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn flag_of(broken: Broken) -> Flag {
+    Flag { kind: broken.kind, rule: broken.rule, severity: severity(broken.severity) }
+}
 
-    fn kind_of(text: &str) -> Option<String> {
-        match Sentinel.inspect(&Heard { text, history: &[] }) {
-            Verdict::Answer { flags, .. } => flags.into_iter().next().map(|flag| flag.kind.into_owned()),
-            _ => None,
-        }
-    }
+/// Words in the place of a sentence and of everything after it, apart from what has left.
+fn replaced(sentence: &str, said: &str, words: &str, flag: Flag) -> Review {
+    let is_apart = said.is_empty() || said.ends_with(char::is_whitespace) || sentence.starts_with(char::is_whitespace);
+    let text = if is_apart { words.to_owned() } else { format!(" {words}") };
+    Review::ReplaceRest { text, flag }
+}
 
-    #[test]
-    fn plain_danger_is_answered_with_help() {
-        assert_eq!(kind_of("I don’t want to live anymore.").as_deref(), Some("self_harm"));
-        assert_eq!(kind_of("After dinner I made myself sick again").as_deref(), Some("eating_disorder"));
-        assert_eq!(kind_of("help, I have CHEST   PAIN").as_deref(), Some("medical_emergency"));
-        assert_eq!(kind_of("Honestly? I feel hopeless").as_deref(), Some("low_mood"));
-    }
-
-    #[test]
-    fn ordinary_talk_goes_to_the_model() {
-        for text in ["This cheesecake is to die for", "I used to purge, ten years ago", "I had a setback today", ""] {
-            assert_eq!(kind_of(text).as_deref(), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_phrase_is_written_as_it_is_looked_for() {
-        for phrase in RULES.iter().flat_map(|rule| rule.phrases) {
-            assert_eq!(plain(phrase), format!(" {phrase} "));
-        }
-    }
+/// Words with the white space of a sentence around them; nothing at all in the place of a sentence where there are no
+/// words.
+fn in_the_place_of(sentence: &str, words: &str) -> String {
+    let bare = sentence.trim();
+    let before = &sentence[..sentence.len() - sentence.trim_start().len()];
+    let after = &sentence[before.len() + bare.len()..];
+    if words.is_empty() { before.to_owned() } else { format!("{before}{words}{after}") }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use agentcore_runtime::prelude::Severity;
-
+use super::finding::{Finding, severity};
 use super::kind::Kind;
 use super::text::Text;
 use crate::rules::RuleSet;
@@ -24,17 +23,6 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
     ])
     .expect("the tests read every rule")
 });
-
-/// What was found in a message: names only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about.
-    pub kind: Kind,
-    /// The rule.
-    pub rule: &'static str,
-    /// How grave it is.
-    pub severity: Severity,
-}
 
 /// What the rules find in a message, each rule once, the gravest first.
 pub fn find(text: &Text) -> Vec<Finding> {
@@ -68,13 +56,5 @@ fn concerning(kind: Kind, of_other: bool) -> Option<Kind> {
         }
         Kind::MedicalEmergency | Kind::DomesticAbuse | Kind::Medication => Some(kind),
         Kind::Minor | Kind::UnsafeGoal | Kind::Pregnancy => None,
-    }
-}
-
-fn severity(name: &str) -> Severity {
-    match name {
-        "crisis" => Severity::Crisis,
-        "elevated" => Severity::Elevated,
-        _ => Severity::Info,
     }
 }

@@ -153,12 +153,12 @@ impl Reader {
                 Read::Digit(digit) => self.digit(digit),
                 Read::Sign(sign) => {
                     // "su!cide" goes on, "Help!I" does not.
-                    let following = characters.peek().copied().unwrap_or(' ');
-                    let goes_on = match sign {
-                        '!' => following.is_lowercase(),
-                        _ => following.is_alphabetic() || following == '*',
+                    let beyond = characters.peek().copied().unwrap_or(' ');
+                    let is_letter = match sign {
+                        '!' => beyond.is_lowercase(),
+                        _ => beyond.is_alphabetic() || beyond == '*',
                     };
-                    if goes_on && (sign == '$' || !self.word.is_empty()) {
+                    if is_letter && (sign == '$' || !self.word.is_empty()) {
                         self.word.push(sign);
                         self.has_digit_or_sign = true;
                     } else {

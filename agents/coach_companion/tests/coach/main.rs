@@ -1,8 +1,11 @@
 //! The coach from outside: what it is sent, what the model is told, what stands above it.
 
 mod answers;
+mod goals;
 mod injection;
+mod language;
 mod prompt;
 mod remembered;
 mod rules;
+mod sentinel;
 mod text;

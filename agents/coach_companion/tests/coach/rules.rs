@@ -42,7 +42,7 @@ fn each_rule_finds_its_examples_and_no_counterexamples() {
             for example in examples {
                 let found = find(&Text::of(&example));
                 let is_found = |finding: &&_| {
-                    let coach_companion::sentinel::rules::Finding { kind: found, rule, severity: grave } = finding;
+                    let coach_companion::sentinel::finding::Finding { kind: found, rule, severity: grave } = finding;
                     found.as_str() == kind && *rule == name && grave.as_str() == severity
                 };
                 if found.iter().find(is_found).is_none() {
@@ -72,6 +72,7 @@ fn a_pattern_that_cannot_be_read_is_told_with_its_rule() {
     for (pattern, reason) in [
         ("(a|b", "a parenthesis is not closed"),
         ("a)", "a parenthesis closes that was not opened"),
+        ("(a|(b|c)", "a parenthesis is not closed"),
         ("<nobody> dies", "there is no list <nobody>"),
         ("a ~x b", "`~` is followed by no number"),
         ("a?", "it says nothing"),

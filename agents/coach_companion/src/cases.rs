@@ -1,0 +1,118 @@
+//! Labelled messages: the line format of `evaluation/`, which clinicians write and both the training of the
+//! classifier and the evaluation read.
+//!
+//! ```text
+//! ## self_harm crisis subtle
+//! one message a line
+//! ```
+//!
+//! A heading says what the sentinel should decide about each line below it: the kind, or `none`; the severity; and the
+//! group, by which the report sorts. Blank lines and lines that begin with `# ` say nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agentcore_runtime::prelude::Severity;
+
+use crate::sentinel::kind::Kind;
+
+/// A labelled message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// What somebody wrote.
+    pub says: String,
+    /// What should be found: a kind and how grave; none where nothing should.
+    pub expected: Option<(Kind, Severity)>,
+    /// What sort of case it is: `crisis`, `plain`, `subtle`, `ambiguous`, `look_alike`, `benign`.
+    pub group: String,
+    /// The file it is from, without folder and ending.
+    pub file: String,
+}
+
+/// Why cases cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CasesError {
+    /// A folder or file cannot be read.
+    #[error("{} cannot be read: {reason}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// A line makes no sense.
+    #[error("{}, line {line}: {problem}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong and what it should be.
+        problem: String,
+    },
+}
+
+/// The cases of a folder's `.txt` files, by file name.
+///
+/// # Errors
+/// When a file cannot be read, or a line makes no sense.
+pub fn read_folder(folder: &Path) -> Result<Vec<Case>, CasesError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |reason| CasesError::Unreadable { path, reason }
+    };
+    let mut files = Vec::new();
+    for file in fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = file.map_err(unreadable(folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let mut cases = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+        cases.extend(read(&path, &text)?);
+    }
+    Ok(cases)
+}
+
+/// The cases of one file's text.
+///
+/// # Errors
+/// When a line makes no sense.
+pub fn read(path: &Path, text: &str) -> Result<Vec<Case>, CasesError> {
+    let file = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut heading = None;
+    let mut cases = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let invalid = |problem: String| CasesError::Invalid { path: path.to_owned(), line: number + 1, problem };
+        if let Some(label) = line.strip_prefix("## ") {
+            heading = Some(expected(label).map_err(invalid)?);
+        } else if !line.trim().is_empty() && !line.starts_with("# ") {
+            let (expected, group) =
+                heading.clone().ok_or_else(|| invalid("a message stands before the first `## ` heading".to_owned()))?;
+            cases.push(Case { says: line.trim().to_owned(), expected, group, file: file.clone() });
+        }
+    }
+    Ok(cases)
+}
+
+/// A heading's expectation and group.
+type Expected = (Option<(Kind, Severity)>, String);
+
+fn expected(label: &str) -> Result<Expected, String> {
+    let [kind, severity, group] = label.split_whitespace().collect::<Vec<_>>()[..] else {
+        return Err("a heading is `## KIND SEVERITY GROUP`".to_owned());
+    };
+    if (kind, severity) == ("none", "none") {
+        return Ok((None, group.to_owned()));
+    }
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    let severity = [Severity::Info, Severity::Elevated, Severity::Crisis].into_iter().find(|s| s.as_str() == severity);
+    match (kind, severity) {
+        (Some(kind), Some(severity)) => Ok((Some((kind, severity)), group.to_owned())),
+        (None, _) => Err(format!("the kind must be `none` or one of {}", Kind::ALL.map(Kind::as_str).join(", "))),
+        (_, None) => Err("the severity must be `none`, `info`, `elevated` or `crisis`".to_owned()),
+    }
+}

@@ -1,0 +1,59 @@
+//! What is found in a message by all who look: the rules, the arithmetic of goals, the classifier.
+
+use std::cmp::Reverse;
+
+use agentcore_runtime::prelude::{Flag, Severity};
+
+use super::goals::{self, Person};
+use super::kind::Kind;
+use super::text::Text;
+use super::{classifier, rules};
+
+/// What was found in a message: names only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub kind: Kind,
+    /// The rule.
+    pub rule: &'static str,
+    /// How grave it is.
+    pub severity: Severity,
+}
+
+/// Everything found in a message, each kind once, the gravest first. Rules come before the classifier: a clinician can
+/// read why they found something.
+pub fn find(text: &Text, person: &Person) -> Vec<Finding> {
+    let goal = goals::find(text, person).map(|goal| Finding {
+        kind: Kind::UnsafeGoal,
+        rule: goal.rule(),
+        severity: Severity::Elevated,
+    });
+    let mut findings: Vec<Finding> = Vec::new();
+    for finding in rules::find(text).into_iter().chain(goal).chain(classifier::find(text)) {
+        match findings.iter_mut().find(|known| known.kind == finding.kind) {
+            Some(known) if known.severity < finding.severity => *known = finding,
+            Some(_) => {}
+            None => findings.push(finding),
+        }
+    }
+    findings.sort_by_key(|finding| (Reverse(finding.severity), finding.kind));
+    findings
+}
+
+/// A severity by its name in a file of rules.
+pub fn severity(name: &str) -> Severity {
+    match name {
+        "crisis" => Severity::Crisis,
+        "elevated" => Severity::Elevated,
+        _ => Severity::Info,
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// It as an answer tells it.
+    pub fn flag(self) -> Flag {
+        Flag { kind: self.kind.as_str().into(), rule: self.rule.into(), severity: self.severity }
+    }
+}
