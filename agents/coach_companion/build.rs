@@ -5,16 +5,20 @@ use std::error::Error;
 use std::path::Path;
 use std::{env, fs};
 
+/// Where data is, and where it goes.
+const FOLDERS: [(&str, &str); 4] =
+    [("data", ""), ("data/sentinel", "sentinel"), ("data/language", "language"), ("evaluation", "evaluation")];
+
 /// What of a rule is for readers and tests.
 const FOR_READERS: [&str; 3] = ["about", "examples", "counterexamples"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
-    for folder in ["", "sentinel", "language"] {
-        let (from, to) = (Path::new("data").join(folder), Path::new(&out).join(folder));
+    for (from, to) in FOLDERS {
+        let (from, to) = (Path::new(from), Path::new(&out).join(to));
         println!("cargo::rerun-if-changed={}", from.display());
         fs::create_dir_all(&to)?;
-        for file in fs::read_dir(&from).map_err(|error| format!("{}: {error}", from.display()))? {
+        for file in fs::read_dir(from).map_err(|error| format!("{}: {error}", from.display()))? {
             let file = file?.path();
             if file.extension().is_some_and(|extension| extension == "toml") {
                 let json = to.join(file.with_extension("json").file_name().ok_or("a file without a name")?);

@@ -14,8 +14,9 @@ use std::fs;
 use std::path::Path;
 
 use agentcore_runtime::prelude::Severity;
-use coach_companion::cases::{Case, read_folder};
+use coach_companion::evaluation::cases::{Case, read_folder};
 use coach_companion::sentinel::classifier::{CLASSES, OUTCOMES, Reading, Scores, Thresholds, Weights, features};
+use coach_companion::sentinel::finding::{Finding, without_classifier};
 use coach_companion::sentinel::text::Text;
 
 /// How many features are kept: what the binary can carry.
@@ -70,6 +71,39 @@ fn main() -> Result<(), Box<dyn Error>> {
     let thresholds = thresholds(&cases, &by_fold);
     let weights = train(&cases.iter().collect::<Vec<_>>(), thresholds);
     let bytes = weights.write();
+    let alone: Vec<Vec<Finding>> = cases.iter().map(|case| without_classifier(&case.says)).collect();
+    for (group, is) in [("crisis", true), ("none", false)] {
+        for file in &files {
+            let own: Vec<usize> = (0..cases.len())
+                .filter(|p| {
+                    cases[*p].file == *file
+                        && if is {
+                            cases[*p].expected.is_some_and(|e| e.1 == Severity::Crisis)
+                        } else {
+                            cases[*p].expected.is_none()
+                        }
+                })
+                .collect();
+            let rules = own
+                .iter()
+                .filter(|p| {
+                    if is { alone[**p].iter().any(|f| f.severity == Severity::Crisis) } else { !alone[**p].is_empty() }
+                })
+                .count();
+            let both = own
+                .iter()
+                .filter(|p| {
+                    let c = by_fold[**p].finding(thresholds);
+                    if is {
+                        alone[**p].iter().chain(&c).any(|f| f.severity == Severity::Crisis)
+                    } else {
+                        alone[**p].iter().chain(&c).next().is_some()
+                    }
+                })
+                .count();
+            eprintln!("{group} {file}: {} rules {rules} both {both}", own.len());
+        }
+    }
     let told = report(&cases, &by_fold, &by_file, thresholds, bytes.len())?;
     print!("{told}");
     fs::write(root.join("data/classifier.bin"), bytes)?;

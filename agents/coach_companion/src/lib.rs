@@ -3,7 +3,7 @@
 //! [`payload`] is what the app sends, [`prompt`] what the model is told, [`remembered`] what a user need not say
 //! twice, [`sentinel`] what stands above it with a veto. No HTTP and no AWS is seen here.
 
-pub mod cases;
+pub mod evaluation;
 pub mod language;
 pub mod payload;
 pub mod prompt;

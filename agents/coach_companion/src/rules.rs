@@ -458,7 +458,8 @@ fn other<'a>(text: &'a Text, words: &Range<usize>, sentence: usize) -> Option<&'
         if is_writer(word) {
             return None;
         }
-        if OTHERS.contains(&word) {
+        // "my friend's doing …"
+        if OTHERS.contains(&word) || word.strip_suffix('s').is_some_and(|word| OTHERS.contains(&word)) {
             return Some(word);
         }
     }

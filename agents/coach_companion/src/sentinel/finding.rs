@@ -20,16 +20,26 @@ pub struct Finding {
     pub severity: Severity,
 }
 
+/// What the rules and the arithmetic of goals find in a message on their own; the classifier is trained beside them.
+pub fn without_classifier(message: &str) -> Vec<Finding> {
+    let text = Text::of(message);
+    joined(rules::find(&text).into_iter().chain(goal(&text, &Person::default())))
+}
+
 /// Everything found in a message, each kind once, the gravest first. Rules come before the classifier: a clinician can
 /// read why they found something.
 pub fn find(text: &Text, person: &Person) -> Vec<Finding> {
-    let goal = goals::find(text, person).map(|goal| Finding {
-        kind: Kind::UnsafeGoal,
-        rule: goal.rule(),
-        severity: Severity::Elevated,
-    });
+    joined(rules::find(text).into_iter().chain(goal(text, person)).chain(classifier::find(text)))
+}
+
+fn goal(text: &Text, person: &Person) -> Option<Finding> {
+    let goal = goals::find(text, person)?;
+    Some(Finding { kind: Kind::UnsafeGoal, rule: goal.rule(), severity: Severity::Elevated })
+}
+
+fn joined(found: impl Iterator<Item = Finding>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    for finding in rules::find(text).into_iter().chain(goal).chain(classifier::find(text)) {
+    for finding in found {
         match findings.iter_mut().find(|known| known.kind == finding.kind) {
             Some(known) if known.severity < finding.severity => *known = finding,
             Some(_) => {}

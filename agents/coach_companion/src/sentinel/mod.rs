@@ -7,7 +7,7 @@
 //!
 //! | room | job |
 //! | --- | --- |
-//! | [`text`] | a message as plain words |
+//! | [`text`], [`theirs`] | a message as plain words; what it tells of others, as they would tell it |
 //! | [`rules`], [`goals`], [`classifier`] | three who look at it; [`finding`] is what they find together |
 //! | [`session`] | what earlier messages mean for this one |
 //! | [`answers`], [`resources`] | what is said, and whom to call |
@@ -21,6 +21,7 @@ pub mod resources;
 pub mod rules;
 pub mod session;
 pub mod text;
+pub mod theirs;
 
 use agentcore_runtime::prelude::{Flag, Guard, Heard, Leaving, Review, Safety, Severity, Verdict};
 

@@ -1,10 +1,12 @@
 //! The sentinel's rules: the files of `data/sentinel`, one a kind.
 
+use std::cmp::Reverse;
 use std::sync::LazyLock;
 
 use super::finding::{Finding, severity};
 use super::kind::Kind;
 use super::text::Text;
+use super::theirs;
 use crate::rules::RuleSet;
 
 /// The rules, as the build wrote them.
@@ -24,25 +26,38 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
     .expect("the tests read every rule")
 });
 
-/// What the rules find in a message, each rule once, the gravest first.
+/// What the rules find in a message, each rule once, the gravest first. What it tells of others is read as they would
+/// tell it.
 pub fn find(text: &Text) -> Vec<Finding> {
+    let mut findings = found_in(text, false);
+    let theirs = theirs::as_they_would_say(text).map(|text| found_in(&text, true)).unwrap_or_default();
+    for finding in theirs {
+        // What the writer says of themselves is theirs already.
+        let is_own = findings.iter().any(|own| own.rule == finding.rule && own.kind != Kind::ThirdPartyConcern);
+        if !is_own && !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    findings.sort_by_key(|finding| (Reverse(finding.severity), finding.kind));
+    findings
+}
+
+fn found_in(text: &Text, are_theirs: bool) -> Vec<Finding> {
     let rules = &*RULES;
     let mut findings: Vec<Finding> = Vec::new();
     for found in rules.find(text) {
         let rule = rules.rule(found.rule);
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == rule.kind) else {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == rule.kind);
+        let is_of_other = are_theirs || found.of_other.is_some();
+        let Some(kind) = kind.and_then(|kind| concerning(kind, is_of_other)) else {
             continue;
         };
-        let severity = severity(&rule.severity);
-        let Some(kind) = concerning(kind, found.of_other.is_some()) else {
-            continue;
-        };
-        let finding = Finding { kind, rule: &rule.name, severity };
-        if !findings.contains(&finding) {
+        let is_theirs_to_tell = !are_theirs || kind == Kind::ThirdPartyConcern;
+        let finding = Finding { kind, rule: &rule.name, severity: severity(&rule.severity) };
+        if is_theirs_to_tell && !findings.contains(&finding) {
             findings.push(finding);
         }
     }
-    findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.kind));
     findings
 }
 

@@ -77,6 +77,13 @@ impl Text {
         reader.finish()
     }
 
+    /// Adds a word, and what ends after it.
+    pub(super) fn say(&mut self, word: &str, after: Break) {
+        let start = self.letters.len();
+        self.letters.push_str(word);
+        self.words.push(Word { start, end: self.letters.len(), after });
+    }
+
     /// How many words there are.
     pub fn len(&self) -> usize {
         self.words.len()
