@@ -37,6 +37,9 @@ pub const OUTCOMES: usize = CLASSES.len() + 1;
 /// How many sentences in a row are read as one.
 const WINDOW: usize = 3;
 
+/// A rule's word counts more than one of the message's: its features are there as often.
+const RULE_SEEDS: [u32; 2] = [6, 7];
+
 static MODEL: LazyLock<Weights> =
     LazyLock::new(|| Weights::read(include_bytes!("../../data/classifier.bin")).expect("the tests read it"));
 
@@ -63,6 +66,10 @@ pub struct Thresholds {
     pub crisis: f32,
     /// As anything at all.
     pub any: f32,
+    /// As what a rule found in it, where that is a crisis.
+    pub crisis_of_rule: f32,
+    /// As what a rule found in it, where that is less.
+    pub any_of_rule: f32,
 }
 
 /// How likely a window is what.
@@ -85,14 +92,9 @@ struct Sum {
     features: u32,
 }
 
-/// What the classifier finds in a message, if anything.
-pub fn find(text: &Text) -> Option<Finding> {
-    MODEL.read_text(text).finding(MODEL.thresholds)
-}
-
-/// How likely a message is nothing of all that, at its most worrying.
-pub fn likely_nothing(text: &Text) -> f32 {
-    MODEL.read_text(text).most_worrying.nothing()
+/// What a message comes to, beside what the rules found in it.
+pub fn judge(text: &Text, found: Vec<Finding>) -> Vec<Finding> {
+    MODEL.read_text(text, &found).judge(found, MODEL.thresholds)
 }
 
 /// Calls back with the hash of every feature of a sentence, in no order that matters.
@@ -108,6 +110,17 @@ pub fn features(text: &Text, sentence: Range<usize>, mut feature: impl FnMut(u32
             feature(finished(hash(mixed(hash(mixed(own, 4), next), 4), after)));
         }
         letters(this, &mut feature);
+    }
+}
+
+/// The features of what the rules found: each rule, each kind, and that there is anything.
+pub fn features_of_rules(found: &[Finding], mut feature: impl FnMut(u32)) {
+    for finding in found {
+        for seed in RULE_SEEDS {
+            feature(finished(hash(seed, finding.rule)));
+            feature(finished(mixed(hash(seed, finding.kind.as_str()), finding.severity as u32)));
+            feature(finished(hash(seed, "any rule")));
+        }
     }
 }
 
@@ -163,7 +176,8 @@ impl Weights {
             Some(f32::from_le_bytes(*four))
         };
         let step = float()?;
-        let thresholds = Thresholds { crisis: float()?, any: float()? };
+        let thresholds =
+            Thresholds { crisis: float()?, any: float()?, crisis_of_rule: float()?, any_of_rule: float()? };
         let mut bias = [0.0; OUTCOMES];
         for bias in &mut bias {
             *bias = float()?;
@@ -183,7 +197,8 @@ impl Weights {
 
     /// The weights as bytes: numbers in little-endian order, then each feature's hash and its row, by hash.
     pub fn write(&self) -> Vec<u8> {
-        let floats = [self.step, self.thresholds.crisis, self.thresholds.any].into_iter().chain(self.bias);
+        let Thresholds { crisis, any, crisis_of_rule, any_of_rule } = self.thresholds;
+        let floats = [self.step, crisis, any, crisis_of_rule, any_of_rule].into_iter().chain(self.bias);
         let mut bytes: Vec<u8> = floats.flat_map(f32::to_le_bytes).collect();
         let mut entries: Vec<_> = self.keys.iter().zip(&self.rows).filter(|(key, _)| **key != 0).collect();
         entries.sort_unstable();
@@ -194,13 +209,14 @@ impl Weights {
         bytes
     }
 
-    /// What the windows of a message come to.
-    pub fn read_text(&self, text: &Text) -> Reading {
+    /// What the windows of a message come to, beside what the rules found in it.
+    pub fn read_text(&self, text: &Text, found: &[Finding]) -> Reading {
         let sums: Vec<Sum> = text.sentences().map(|sentence| self.sum(text, sentence)).collect();
+        let rules = self.sum_of_rules(found);
         let nothing = self.scores(&Sum::default());
         let mut reading = Reading { most_critical: nothing, most_worrying: nothing };
         for start in 0..sums.len() {
-            let mut window = Sum::default();
+            let mut window = rules;
             for sum in sums[start..].iter().take(WINDOW) {
                 window.add(sum);
                 let scores = self.scores(&window);
@@ -217,16 +233,24 @@ impl Weights {
 
     fn sum(&self, text: &Text, sentence: Range<usize>) -> Sum {
         let mut sum = Sum::default();
-        features(text, sentence, |key| {
-            let place = self.place(key);
-            if self.keys[place] == key {
-                sum.features += 1;
-                for (sum, weight) in sum.weights.iter_mut().zip(&self.rows[place]) {
-                    *sum += i32::from(*weight);
-                }
-            }
-        });
+        features(text, sentence, |key| self.count(key, &mut sum));
         sum
+    }
+
+    fn sum_of_rules(&self, found: &[Finding]) -> Sum {
+        let mut sum = Sum::default();
+        features_of_rules(found, |key| self.count(key, &mut sum));
+        sum
+    }
+
+    fn count(&self, key: u32, sum: &mut Sum) {
+        let place = self.place(key);
+        if self.keys[place] == key {
+            sum.features += 1;
+            for (sum, weight) in sum.weights.iter_mut().zip(&self.rows[place]) {
+                *sum += i32::from(*weight);
+            }
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "sums of bytes over some thousand features")]
@@ -281,8 +305,25 @@ impl Scores {
 // === impl Reading ===
 
 impl Reading {
-    /// What counts by the thresholds.
-    pub fn finding(&self, thresholds: Thresholds) -> Option<Finding> {
+    /// What the rules found and the classifier does not doubt, and what it finds beyond.
+    pub fn judge(&self, found: Vec<Finding>, thresholds: Thresholds) -> Vec<Finding> {
+        let mut findings = found;
+        findings.retain(|finding| !self.doubts(finding, thresholds));
+        let own = self.finding(thresholds);
+        // What the rules have named they name better.
+        findings.extend(own.filter(|own| findings.iter().all(|known| known.severity < own.severity)));
+        findings
+    }
+
+    /// Whether a rule's finding is doubted: the words around it are too ordinary.
+    fn doubts(&self, finding: &Finding, thresholds: Thresholds) -> bool {
+        let is_crisis = finding.severity == Severity::Crisis;
+        let least = if is_crisis { thresholds.crisis_of_rule } else { thresholds.any_of_rule };
+        1.0 - self.most_worrying.nothing() < least
+    }
+
+    /// What the classifier finds itself.
+    fn finding(&self, thresholds: Thresholds) -> Option<Finding> {
         const RULE: &str = "classifier";
         if self.most_critical.crisis() >= thresholds.crisis {
             let (kind, severity) = self.most_critical.likeliest(|severity| severity == Severity::Crisis)?;

@@ -20,16 +20,12 @@ pub struct Finding {
     pub severity: Severity,
 }
 
-/// What the rules and the arithmetic of goals find in a message on their own; the classifier is trained beside them.
-pub fn without_classifier(message: &str) -> Vec<Finding> {
-    let text = Text::of(message);
-    joined(rules::find(&text).into_iter().chain(goal(&text, &Person::default())))
-}
-
-/// Everything found in a message, each kind once, the gravest first. Rules come before the classifier: a clinician can
-/// read why they found something.
+/// Everything found in a message, each kind once, the gravest first. A clinician can read why a rule found something;
+/// the classifier hears what the rules found, doubts it where all the words around it are ordinary, and finds what no
+/// rule names.
 pub fn find(text: &Text, person: &Person) -> Vec<Finding> {
-    joined(rules::find(text).into_iter().chain(goal(text, person)).chain(classifier::find(text)))
+    let found = rules::find(text);
+    joined(classifier::judge(text, found).into_iter().chain(goal(text, person)))
 }
 
 fn goal(text: &Text, person: &Person) -> Option<Finding> {
