@@ -69,6 +69,8 @@ enum Measure {
     Kilocalories(f64),
     Days(f64),
     Bmi(f64),
+    /// A height that somebody may have.
+    Centimetres(f64),
 }
 
 /// The first unsafe goal of a message.
@@ -298,7 +300,12 @@ impl Sentence<'_> {
     }
 
     fn is_too_low(&self, quantities: &[Quantity], person: &Person) -> bool {
-        let lowest = person.height_cm.map_or(LOWEST_KG_OF_UNKNOWN_HEIGHT, |cm| LOWEST_BMI * (cm / 100.0).powi(2));
+        let said = quantities.iter().find_map(|quantity| match quantity.measures {
+            Measure::Centimetres(height) => Some(height),
+            _ => None,
+        });
+        let lowest =
+            said.or(person.height_cm).map_or(LOWEST_KG_OF_UNKNOWN_HEIGHT, |cm| LOWEST_BMI * (cm / 100.0).powi(2));
         quantities.iter().any(|quantity| match quantity.measures {
             Measure::Bmi(bmi) => (8.0..LOWEST_BMI).contains(&bmi) && self.has(&TARGET),
             Measure::Kilograms(kg) => {
@@ -428,6 +435,8 @@ fn measure(number: f64, unit: &str) -> Option<Measure> {
         "lb" | "lbs" | "pound" | "pounds" => per_unit(KILOGRAMS_PER_POUND),
         "st" | "stone" | "stones" => per_unit(KILOGRAMS_PER_POUND * POUNDS_PER_STONE),
         "kcal" | "kcals" | "cal" | "cals" | "calorie" | "calories" => Some(Measure::Kilocalories(number)),
+        "cm" | "centimetres" if (130.0..230.0).contains(&number) => Some(Measure::Centimetres(number)),
+        "m" | "metres" if (1.3..2.3).contains(&number) => Some(Measure::Centimetres(number * 100.0)),
         "day" | "days" => Some(Measure::Days(number)),
         "week" | "weeks" | "wk" | "wks" => Some(Measure::Days(number * 7.0)),
         "fortnight" | "fortnights" => Some(Measure::Days(number * 14.0)),

@@ -76,6 +76,7 @@ fn an_underweight_target_is_too_low() {
     let tall = Person { height_cm: Some(175.0), ..Person::default() };
     assert_eq!(of_person("get down to 50kg", tall), Some(UnsafeGoal::TooLowAWeight));
     assert_eq!(of_person("get down to 60kg", tall), None);
+    assert_eq!(of("I want to get down to 50 kg, I'm 175 cm"), Some(UnsafeGoal::TooLowAWeight));
     for message in ["My BMI is 27 and I'd like it to be 24", "my daughter weighs 30 kg", "I carried 25 kg"] {
         assert_eq!(of(message), None, "{message}");
     }
