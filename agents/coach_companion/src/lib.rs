@@ -10,6 +10,7 @@ pub mod prompt;
 pub mod remembered;
 pub mod rules;
 pub mod sentinel;
+pub mod tools;
 pub mod units;
 
 use agentcore_runtime::prelude::*;
@@ -21,6 +22,7 @@ use payload::{CoachPayload, UserContext};
 use prompt::Known;
 use remembered::Remembered;
 use sentinel::Sentinel;
+use tools::Coached;
 
 /// What the model reads when the app opens the conversation without a message.
 const OPENING: &str = "[The user has opened the conversation and written nothing yet. Greet them warmly, in \
@@ -42,10 +44,12 @@ impl Agent for CoachCompanion {
         let opens = payload.is_opening();
         let said = payload.words().to_owned();
         let sentinel = Sentinel::for_user(&context);
+        let tools = tools::all(Coached::of(&context, Coached::today(&context)));
         let tells = !Remembered::from_words([said.as_str()]).is_empty();
         let request = payload.into_prompt().turn_or_opening(OPENING)?;
         let request = if tells { request.pinned() } else { request };
         let request = request.system_from(move |history| system_prompt(&context, &said, history));
+        let request = tools.into_iter().fold(request, TurnRequest::shared_tool);
         Ok(request.simple(opens).max_tokens(1024).temperature(0.7).guard(sentinel))
     }
 }

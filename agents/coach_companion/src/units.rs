@@ -17,13 +17,16 @@ pub const CENTIMETRES_PER_INCH: f64 = 2.54;
 /// Inches in a foot.
 pub const INCHES_PER_FOOT: f64 = 12.0;
 
-/// A mass: never negative, never infinite.
+/// The largest amount a unit holds, in kilograms or centimetres: beyond it numbers are no measures.
+const LARGEST: f64 = 1e6;
+
+/// A mass: never negative, never beyond measure.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Mass {
     kilograms: f64,
 }
 
-/// A length: never negative, never infinite.
+/// A length: never negative, never beyond measure.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Length {
     centimetres: f64,
@@ -32,9 +35,9 @@ pub struct Length {
 // === impl Mass ===
 
 impl Mass {
-    /// A mass in kilograms; none where that is no number from 0 on.
+    /// A mass in kilograms; none where that is no number from 0 to a million.
     pub fn from_kilograms(kilograms: f64) -> Option<Self> {
-        (kilograms.is_finite() && kilograms >= 0.0).then_some(Self { kilograms })
+        (0.0..=LARGEST).contains(&kilograms).then_some(Self { kilograms })
     }
 
     /// A mass in pounds.
@@ -79,9 +82,14 @@ impl Mass {
 // === impl Length ===
 
 impl Length {
-    /// A length in centimetres; none where that is no number from 0 on.
+    /// A length in centimetres; none where that is no number from 0 to a million.
     pub fn from_centimetres(centimetres: f64) -> Option<Self> {
-        (centimetres.is_finite() && centimetres >= 0.0).then_some(Self { centimetres })
+        (0.0..=LARGEST).contains(&centimetres).then_some(Self { centimetres })
+    }
+
+    /// A person's height, from 90 to 250 cm.
+    pub fn of_person(centimetres: f64) -> Option<Self> {
+        (90.0..=250.0).contains(&centimetres).then_some(Self { centimetres })
     }
 
     /// A length in feet and inches.

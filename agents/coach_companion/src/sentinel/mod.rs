@@ -83,9 +83,10 @@ impl Sentinel {
 
     /// What the model is told, and why.
     fn annotations(&self, findings: &[Finding], heard: &Heard<'_>) -> (Vec<String>, Vec<Flag>) {
-        let told = findings.iter().map(|finding| match finding.kind.is_left_to_the_model() {
-            true => answers::instruction(finding.kind, self.resources).unwrap_or_default(),
-            false => answers::gentle_instruction(finding.kind, self.resources),
+        let told = findings.iter().map(|Finding { kind, .. }| {
+            let instruction =
+                kind.is_left_to_the_model().then(|| answers::instruction(*kind, self.resources)).flatten();
+            instruction.unwrap_or_else(|| answers::gentle_instruction(*kind, self.resources))
         });
         let mut instructions: Vec<String> = told.collect();
         let mut flags: Vec<Flag> = findings.iter().map(|finding| finding.flag()).collect();

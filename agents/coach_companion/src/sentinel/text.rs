@@ -178,9 +178,9 @@ impl Reader {
                 Read::Apostrophe => self.apostrophe = Some(self.word.len()),
                 Read::Nothing => {}
                 Read::Ends(kind) => {
-                    let in_number = c == '.' || c == ',';
+                    let is_point = c == '.' || c == ',';
                     let is_number = !self.has_letter && !self.word.is_empty();
-                    if in_number && is_number && characters.peek().is_some_and(char::is_ascii_digit) {
+                    if is_point && is_number && characters.peek().is_some_and(char::is_ascii_digit) {
                         self.word.push('.');
                         continue;
                     }

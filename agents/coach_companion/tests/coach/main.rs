@@ -9,3 +9,4 @@ mod remembered;
 mod rules;
 mod sentinel;
 mod text;
+mod tools;

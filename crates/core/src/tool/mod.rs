@@ -112,6 +112,21 @@ pub struct Toolbox {
 // === impl ToolCall ===
 
 impl ToolCall {
+    /// A call outside of a turn, for those who try a tool in a test of their own: with a minute of time, and
+    /// nobody to tell of progress.
+    pub fn alone(input: Value, model: Arc<dyn Model>) -> Self {
+        Self {
+            id: "tooluse_alone".to_owned(),
+            input,
+            reply: None,
+            deadline: Instant::now() + Duration::from_mins(1),
+            cut: CancellationToken::new(),
+            model,
+            tool: String::new(),
+            progress: None,
+        }
+    }
+
     /// Tells the caller how far the call is. Never waits: a caller who reads slowly misses some.
     pub fn progress(&self, message: impl Into<String>) {
         if let Some(progress) = &self.progress {
