@@ -258,7 +258,7 @@ fn quantised(keys: &[u32], rows: &[[f32; OUTCOMES]], bias: [f32; OUTCOMES], thre
 // === how good it is ===
 
 /// The most of the ordinary messages of the tuning split, most of which are look-alikes, that may raise a flag.
-const FALSE_ALARMS: f64 = 0.03;
+const FALSE_ALARMS: f64 = 0.045;
 
 /// The thresholds that find most, crises above all, without more false alarms than that.
 fn thresholds(cases: &[Case], readings: &[Reading], found: &[Vec<Finding>]) -> Thresholds {
