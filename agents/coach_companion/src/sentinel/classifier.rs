@@ -1,8 +1,10 @@
 //! A small trained classifier beside the rules: what nobody thought of as a rule still sounds like something.
 //!
-//! Words, pairs of words and the letters within words are hashed to features; each has a weight for every class, and
-//! the classes' sums become probabilities. A message is read by the window, one sentence and up to three in a row,
-//! and the most worrying window counts, so that one sentence in a long message is not drowned. The weights are in
+//! Words, words beside each other and the letters within words are hashed to features; each has a weight for every
+//! class, rare ones weigh more, and the classes' sums become probabilities. A message is read by the window, one
+//! sentence and up to three in a row, and the most worrying window counts, so that one sentence in a long message is
+//! not drowned. It does not hear the rules while it learns, because they were written with the same messages at hand
+//! and would seem better than they are; when it judges, a rule's finding is evidence beside its own. The weights are in
 //! `data/classifier.bin`, how they were made and how good they are in `data/classifier.md`; `cargo run --release -p
 //! coach_companion --example train_classifier` makes both from the tuning split of the evaluation.
 
@@ -13,7 +15,7 @@ use agentcore_runtime::prelude::Severity;
 
 use super::finding::Finding;
 use super::kind::Kind;
-use super::text::Text;
+use super::text::{Break, Text};
 
 /// What a window may be, beside nothing of all that, which comes last.
 pub const CLASSES: [(Kind, Severity); 12] = [
@@ -37,14 +39,33 @@ pub const OUTCOMES: usize = CLASSES.len() + 1;
 /// How many sentences in a row are read as one.
 const WINDOW: usize = 3;
 
-/// A rule's word counts more than one of the message's: its features are there as often.
-const RULE_SEEDS: [u32; 2] = [6, 7];
+/// In how many steps a feature's rarity is written down, for each power of e.
+const RARITY_STEPS: f32 = 16.0;
+
+/// How long a feature is in the file: its hash, its rarity, its weights.
+const ENTRY: usize = 4 + 1 + OUTCOMES;
 
 static MODEL: LazyLock<Weights> =
     LazyLock::new(|| Weights::read(include_bytes!("../../data/classifier.bin")).expect("the tests read it"));
 
-/// A weight for each class, in eighths of a byte's steps.
-type Row = [i8; OUTCOMES];
+/// What features are made of. The features of either sort are brought to the same length, so that the letters, which
+/// are many, do not drown the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Words, and words beside each other.
+    Words,
+    /// The letters of words.
+    Letters,
+}
+
+/// What is known of a feature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// How rare it is: the logarithm of messages for each message that has it, in sixteenths.
+    pub rarity: u8,
+    /// What it says of each class, rarity counted in, in the model's steps.
+    pub weights: [i8; OUTCOMES],
+}
 
 /// Trained weights.
 #[derive(Debug, Clone)]
@@ -52,7 +73,6 @@ pub struct Weights {
     /// What one step of a weight is worth.
     step: f32,
     bias: [f32; OUTCOMES],
-    /// From which probability on a crisis, and anything at all, counts.
     thresholds: Thresholds,
     /// The features' hashes in an open table; 0 is free.
     keys: Vec<u32>,
@@ -62,14 +82,12 @@ pub struct Weights {
 /// From which probability on a message counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
-    /// As a crisis of any kind.
-    pub crisis: f32,
-    /// As anything at all.
+    /// As anything at all, where no rule found anything.
     pub any: f32,
-    /// As what a rule found in it, where that is a crisis.
-    pub crisis_of_rule: f32,
-    /// As what a rule found in it, where that is less.
+    /// As what a rule found in it.
     pub any_of_rule: f32,
+    /// As a crisis, where it counts as anything.
+    pub crisis: f32,
 }
 
 /// How likely a window is what.
@@ -85,55 +103,60 @@ pub struct Reading {
     pub most_worrying: Scores,
 }
 
-/// The features of a sentence, added up.
-#[derive(Debug, Clone, Copy)]
-struct Sum {
+/// The features of a sentence, added up: those of words, those of letters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum([Part; 2]);
+
+/// The features of one sort, added up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
     weights: [i32; OUTCOMES],
-    features: u32,
+    /// The squares of their rarities.
+    length: u32,
 }
 
 /// What a message comes to, beside what the rules found in it.
 pub fn judge(text: &Text, found: Vec<Finding>) -> Vec<Finding> {
-    MODEL.read_text(text, &found).judge(found, MODEL.thresholds)
+    MODEL.read_text(text).judge(found, MODEL.thresholds)
 }
 
 /// Calls back with the hash of every feature of a sentence, in no order that matters.
-pub fn features(text: &Text, sentence: Range<usize>, mut feature: impl FnMut(u32)) {
-    let word = |place: usize| if sentence.contains(&place) { text.word(place).unwrap_or_default() } else { "" };
-    for place in sentence.clone() {
-        let (this, next, after) = (word(place), word(place + 1), word(place + 2));
-        let own = hash(1, this);
-        feature(finished(own));
-        feature(finished(hash(mixed(own, 2), next)));
-        if !after.is_empty() {
-            feature(finished(hash(mixed(own, 3), after)));
-            feature(finished(hash(mixed(hash(mixed(own, 4), next), 4), after)));
+pub fn features(text: &Text, sentence: Range<usize>, mut feature: impl FnMut(Sort, u32)) {
+    const BEGINNING: u32 = 17;
+    let end = if text.after(sentence.end.saturating_sub(1)) == Break::Question { 19 } else { 18 };
+    let words: Vec<u32> = sentence.clone().map(|place| hash(1, text.word(place).unwrap_or_default())).collect();
+    let mut before = BEGINNING;
+    for (place, own) in words.iter().copied().enumerate() {
+        let ahead = |by: usize| words.get(place + by).copied();
+        let next = ahead(1).unwrap_or(end);
+        feature(Sort::Words, finished(own));
+        feature(Sort::Words, finished(mixed(mixed(own, 2), next)));
+        feature(Sort::Words, finished(mixed(mixed(mixed(before, 3), own), next)));
+        for (by, seed) in [(2, 4), (3, 5)] {
+            if let Some(other) = ahead(by) {
+                feature(Sort::Words, finished(mixed(mixed(own, seed), other)));
+            }
         }
-        letters(this, &mut feature);
+        if place == 0 {
+            feature(Sort::Words, finished(mixed(mixed(BEGINNING, 2), own)));
+        }
+        before = own;
     }
-}
-
-/// The features of what the rules found: each rule, each kind, and that there is anything.
-pub fn features_of_rules(found: &[Finding], mut feature: impl FnMut(u32)) {
-    for finding in found {
-        for seed in RULE_SEEDS {
-            feature(finished(hash(seed, finding.rule)));
-            feature(finished(mixed(hash(seed, finding.kind.as_str()), finding.severity as u32)));
-            feature(finished(hash(seed, "any rule")));
-        }
+    for place in sentence {
+        letters(text.word(place).unwrap_or_default(), |hash| feature(Sort::Letters, hash));
     }
 }
 
 /// The letters of a word, four at a time, its beginning and end marked.
-fn letters(word: &str, feature: &mut impl FnMut(u32)) {
+fn letters(word: &str, mut feature: impl FnMut(u32)) {
     let bytes = word.as_bytes();
-    if bytes.len() < 3 {
+    if bytes.len() < 2 {
         return;
     }
     let at = |place: usize| if place == 0 || place > bytes.len() { b'_' } else { bytes[place - 1] };
     for start in 0..=bytes.len() - 2 {
         let four = [at(start), at(start + 1), at(start + 2), at(start + 3)];
-        feature(finished(mixed(u32::from_le_bytes(four), 5)));
+        feature(finished(mixed(u32::from_le_bytes(four), 6)));
     }
 }
 
@@ -142,7 +165,7 @@ fn hash(seed: u32, word: &str) -> u32 {
 }
 
 fn mixed(hash: u32, with: u32) -> u32 {
-    (hash ^ with.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b)
+    (hash.rotate_left(5) ^ with.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b)
 }
 
 /// Spreads a hash over all its bits; never 0, which marks a free place.
@@ -158,7 +181,8 @@ impl Weights {
     /// Weights of features, each with its hash.
     pub fn new(step: f32, bias: [f32; OUTCOMES], thresholds: Thresholds, features: &[(u32, Row)]) -> Self {
         let places = (features.len() * 3 / 2).next_power_of_two();
-        let mut weights = Self { step, bias, thresholds, keys: vec![0; places], rows: vec![[0; OUTCOMES]; places] };
+        let (keys, rows) = (vec![0; places], vec![Row::default(); places]);
+        let mut weights = Self { step, bias, thresholds, keys, rows };
         for (key, row) in features {
             let place = weights.place(*key);
             weights.keys[place] = *key;
@@ -176,20 +200,20 @@ impl Weights {
             Some(f32::from_le_bytes(*four))
         };
         let step = float()?;
-        let thresholds =
-            Thresholds { crisis: float()?, any: float()?, crisis_of_rule: float()?, any_of_rule: float()? };
+        let thresholds = Thresholds { any: float()?, any_of_rule: float()?, crisis: float()? };
         let mut bias = [0.0; OUTCOMES];
         for bias in &mut bias {
             *bias = float()?;
         }
-        let entries = rest.chunks_exact(4 + OUTCOMES);
+        let entries = rest.chunks_exact(ENTRY);
         if !entries.remainder().is_empty() {
             return None;
         }
         let read = |entry: &[u8]| {
             let (key, row) = entry.split_first_chunk()?;
-            let row: [u8; OUTCOMES] = row.try_into().ok()?;
-            Some((u32::from_le_bytes(*key), row.map(u8::cast_signed)))
+            let (rarity, weights) = row.split_first()?;
+            let weights: [u8; OUTCOMES] = weights.try_into().ok()?;
+            Some((u32::from_le_bytes(*key), Row { rarity: *rarity, weights: weights.map(u8::cast_signed) }))
         };
         let features: Option<Vec<_>> = entries.map(read).collect();
         Some(Self::new(step, bias, thresholds, &features?))
@@ -197,26 +221,26 @@ impl Weights {
 
     /// The weights as bytes: numbers in little-endian order, then each feature's hash and its row, by hash.
     pub fn write(&self) -> Vec<u8> {
-        let Thresholds { crisis, any, crisis_of_rule, any_of_rule } = self.thresholds;
-        let floats = [self.step, crisis, any, crisis_of_rule, any_of_rule].into_iter().chain(self.bias);
+        let Thresholds { any, any_of_rule, crisis } = self.thresholds;
+        let floats = [self.step, any, any_of_rule, crisis].into_iter().chain(self.bias);
         let mut bytes: Vec<u8> = floats.flat_map(f32::to_le_bytes).collect();
         let mut entries: Vec<_> = self.keys.iter().zip(&self.rows).filter(|(key, _)| **key != 0).collect();
         entries.sort_unstable();
         for (key, row) in entries {
             bytes.extend(key.to_le_bytes());
-            bytes.extend(row.map(i8::cast_unsigned));
+            bytes.push(row.rarity);
+            bytes.extend(row.weights.map(i8::cast_unsigned));
         }
         bytes
     }
 
-    /// What the windows of a message come to, beside what the rules found in it.
-    pub fn read_text(&self, text: &Text, found: &[Finding]) -> Reading {
+    /// What the windows of a message come to.
+    pub fn read_text(&self, text: &Text) -> Reading {
         let sums: Vec<Sum> = text.sentences().map(|sentence| self.sum(text, sentence)).collect();
-        let rules = self.sum_of_rules(found);
         let nothing = self.scores(&Sum::default());
         let mut reading = Reading { most_critical: nothing, most_worrying: nothing };
         for start in 0..sums.len() {
-            let mut window = rules;
+            let mut window = Sum::default();
             for sum in sums[start..].iter().take(WINDOW) {
                 window.add(sum);
                 let scores = self.scores(&window);
@@ -233,32 +257,23 @@ impl Weights {
 
     fn sum(&self, text: &Text, sentence: Range<usize>) -> Sum {
         let mut sum = Sum::default();
-        features(text, sentence, |key| self.count(key, &mut sum));
-        sum
-    }
-
-    fn sum_of_rules(&self, found: &[Finding]) -> Sum {
-        let mut sum = Sum::default();
-        features_of_rules(found, |key| self.count(key, &mut sum));
-        sum
-    }
-
-    fn count(&self, key: u32, sum: &mut Sum) {
-        let place = self.place(key);
-        if self.keys[place] == key {
-            sum.features += 1;
-            for (sum, weight) in sum.weights.iter_mut().zip(&self.rows[place]) {
-                *sum += i32::from(*weight);
+        features(text, sentence, |sort, key| {
+            let place = self.place(key);
+            if self.keys[place] == key {
+                sum.0[sort as usize].count(&self.rows[place]);
             }
-        }
+        });
+        sum
     }
 
     #[expect(clippy::cast_precision_loss, reason = "sums of bytes over some thousand features")]
     fn scores(&self, sum: &Sum) -> Scores {
-        let scale = self.step / (sum.features.max(1) as f32).sqrt();
         let mut logits = self.bias;
-        for (logit, weight) in logits.iter_mut().zip(sum.weights) {
-            *logit += weight as f32 * scale;
+        for part in &sum.0 {
+            let scale = self.step * RARITY_STEPS / (part.length.max(1) as f32).sqrt();
+            for (logit, weight) in logits.iter_mut().zip(part.weights) {
+                *logit += weight as f32 * scale;
+            }
         }
         Scores::of(logits)
     }
@@ -271,6 +286,22 @@ impl Weights {
             place = (place + 1) & mask;
         }
         place
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    /// The rarity as it is written down of a feature that some of the messages have.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+    pub fn rarity(messages: usize, with_it: u32) -> u8 {
+        let rarity = ((1.0 + messages as f32) / (1.0 + with_it as f32)).ln() + 1.0;
+        (rarity * RARITY_STEPS).round().clamp(1.0, 255.0) as u8
+    }
+
+    /// How rare the feature is, as a factor.
+    pub fn factor(rarity: u8) -> f32 {
+        f32::from(rarity) / RARITY_STEPS
     }
 }
 
@@ -305,52 +336,56 @@ impl Scores {
 // === impl Reading ===
 
 impl Reading {
-    /// What the rules found and the classifier does not doubt, and what it finds beyond.
+    /// How likely the message is anything at all.
+    pub fn danger(&self) -> f32 {
+        1.0 - self.most_worrying.nothing()
+    }
+
+    /// What the rules found and the classifier does not doubt, because all the words are ordinary ones, and what it
+    /// finds beyond.
     pub fn judge(&self, found: Vec<Finding>, thresholds: Thresholds) -> Vec<Finding> {
+        let least = if found.is_empty() { thresholds.any } else { thresholds.any_of_rule };
+        if self.danger() < least {
+            return Vec::new();
+        }
         let mut findings = found;
-        findings.retain(|finding| !self.doubts(finding, thresholds));
         let own = self.finding(thresholds);
         // What the rules have named they name better.
         findings.extend(own.filter(|own| findings.iter().all(|known| known.severity < own.severity)));
         findings
     }
 
-    /// Whether a rule's finding is doubted: the words around it are too ordinary.
-    fn doubts(&self, finding: &Finding, thresholds: Thresholds) -> bool {
-        let is_crisis = finding.severity == Severity::Crisis;
-        let least = if is_crisis { thresholds.crisis_of_rule } else { thresholds.any_of_rule };
-        1.0 - self.most_worrying.nothing() < least
-    }
-
-    /// What the classifier finds itself.
+    /// What the classifier itself calls a message that counts.
     fn finding(&self, thresholds: Thresholds) -> Option<Finding> {
-        const RULE: &str = "classifier";
-        if self.most_critical.crisis() >= thresholds.crisis {
-            let (kind, severity) = self.most_critical.likeliest(|severity| severity == Severity::Crisis)?;
-            return Some(Finding { kind, rule: RULE, severity });
-        }
-        if 1.0 - self.most_worrying.nothing() >= thresholds.any {
-            let (kind, severity) = self.most_worrying.likeliest(|_| true)?;
-            // Too unlikely a crisis to be called one.
-            return Some(Finding { kind, rule: RULE, severity: severity.min(Severity::Elevated) });
-        }
-        None
+        let (kind, severity) = if self.most_critical.crisis() >= thresholds.crisis {
+            self.most_critical.likeliest(|severity| severity == Severity::Crisis)?
+        } else {
+            self.most_worrying.likeliest(|severity| severity < Severity::Crisis)?
+        };
+        Some(Finding { kind, rule: "classifier", severity })
     }
 }
 
 // === impl Sum ===
 
-impl Default for Sum {
-    fn default() -> Self {
-        Self { weights: [0; OUTCOMES], features: 0 }
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        for (part, more) in self.0.iter_mut().zip(&other.0) {
+            for (sum, more) in part.weights.iter_mut().zip(more.weights) {
+                *sum += more;
+            }
+            part.length += more.length;
+        }
     }
 }
 
-impl Sum {
-    fn add(&mut self, other: &Self) {
-        for (sum, more) in self.weights.iter_mut().zip(other.weights) {
-            *sum += more;
+// === impl Part ===
+
+impl Part {
+    fn count(&mut self, row: &Row) {
+        for (sum, weight) in self.weights.iter_mut().zip(row.weights) {
+            *sum += i32::from(weight);
         }
-        self.features += other.features;
+        self.length += u32::from(row.rarity).pow(2);
     }
 }
