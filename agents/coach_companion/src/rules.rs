@@ -164,6 +164,8 @@ pub struct Rule {
     pub name: String,
     /// How grave it is, as its file says.
     pub severity: String,
+    /// Whether nothing doubts it.
+    pub is_certain: bool,
     /// What takes the place of a sentence, where the rule repairs it.
     pub instead: Vec<String>,
     counts: Vec<Counts>,
@@ -196,6 +198,8 @@ struct RuleFile {
 struct RuleData {
     name: String,
     severity: String,
+    #[serde(default)]
+    certain: bool,
     patterns: Vec<String>,
     #[serde(default)]
     unless: Vec<String>,
@@ -323,8 +327,8 @@ impl RuleSet {
                 self.insert(&steps, end);
             }
         }
-        let RuleData { name, severity, instead, counts, .. } = data;
-        self.rules.push(Rule { kind: kind.to_owned(), name, severity, instead, counts });
+        let RuleData { name, severity, certain: is_certain, instead, counts, .. } = data;
+        self.rules.push(Rule { kind: kind.to_owned(), name, severity, is_certain, instead, counts });
         Ok(())
     }
 

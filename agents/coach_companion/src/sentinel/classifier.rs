@@ -345,11 +345,11 @@ impl Reading {
     /// finds beyond.
     pub fn judge(&self, found: Vec<Finding>, thresholds: Thresholds) -> Vec<Finding> {
         let least = if found.is_empty() { thresholds.any } else { thresholds.any_of_rule };
-        if self.danger() < least {
+        if self.danger() < least && !found.iter().any(|finding| finding.is_certain) {
             return Vec::new();
         }
+        let own = self.finding(thresholds).filter(|_| self.danger() >= least);
         let mut findings = found;
-        let own = self.finding(thresholds);
         // What the rules have named they name better.
         findings.extend(own.filter(|own| findings.iter().all(|known| known.severity < own.severity)));
         findings
@@ -362,7 +362,7 @@ impl Reading {
         } else {
             self.most_worrying.likeliest(|severity| severity < Severity::Crisis)?
         };
-        Some(Finding { kind, rule: "classifier", severity })
+        Some(Finding { kind, rule: "classifier", severity, is_certain: false })
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Finding {
     pub rule: &'static str,
     /// How grave it is.
     pub severity: Severity,
+    /// Whether nothing may doubt it: arithmetic, what the app says, words that leave no other reading.
+    pub is_certain: bool,
 }
 
 /// Everything found in a message, each kind once, the gravest first. A clinician can read why a rule found something;
@@ -30,7 +32,7 @@ pub fn find(text: &Text, person: &Person) -> Vec<Finding> {
 
 fn goal(text: &Text, person: &Person) -> Option<Finding> {
     let goal = goals::find(text, person)?;
-    Some(Finding { kind: Kind::UnsafeGoal, rule: goal.rule(), severity: Severity::Elevated })
+    Some(Finding { kind: Kind::UnsafeGoal, rule: goal.rule(), severity: Severity::Elevated, is_certain: true })
 }
 
 fn joined(found: impl Iterator<Item = Finding>) -> Vec<Finding> {

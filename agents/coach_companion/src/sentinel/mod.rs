@@ -66,7 +66,7 @@ impl Sentinel {
     fn findings(&self, message: &str) -> Vec<Finding> {
         let mut findings = find(&Text::of(message), &self.person);
         if self.is_minor && findings.iter().all(|finding| finding.kind != Kind::Minor) {
-            findings.push(Finding { kind: Kind::Minor, rule: AGE, severity: Severity::Elevated });
+            findings.push(Finding { kind: Kind::Minor, rule: AGE, severity: Severity::Elevated, is_certain: true });
         }
         findings
     }
