@@ -12,6 +12,7 @@ use agentcore_core::agent::Agent;
 use agentcore_core::aws::Aws;
 use agentcore_core::memory::SessionMemory;
 use agentcore_core::memory::agentcore::AgentCoreMemory;
+#[cfg(feature = "file-memory")]
 use agentcore_core::memory::file::{FileMemory, OpenError};
 use agentcore_core::memory::process::ProcessMemory;
 use agentcore_core::memory::sessions::{DEFAULT_QUEUE, Sessions};
@@ -85,8 +86,19 @@ pub enum ServeError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The session file cannot be used.
+    #[cfg(feature = "file-memory")]
     #[error(transparent)]
     Memory(#[from] OpenError),
+    /// A session file is asked for, and the program cannot keep one.
+    #[cfg(not(feature = "file-memory"))]
+    #[error(
+        "SESSION_MEMORY=file:{path} needs a program that was built with `--features file-memory`; on AgentCore set \
+         BEDROCK_AGENTCORE_MEMORY_ID instead"
+    )]
+    NoFileMemory {
+        /// The file.
+        path: String,
+    },
     /// The port cannot be opened.
     #[error("cannot listen on {address}: {reason}; set PORT to a free port, or stop what uses this one")]
     Bind {
@@ -133,7 +145,12 @@ impl<A: Agent> Server<A> {
         let model = Arc::new(Resilient::from_settings(&settings.model, &aws));
         let memory: Arc<dyn SessionMemory> = match &settings.memory {
             MemorySettings::AgentCore { memory_id } => Arc::new(AgentCoreMemory::new(memory_id, aws)),
+            #[cfg(feature = "file-memory")]
             MemorySettings::File(path) => Arc::new(FileMemory::open(path)?),
+            #[cfg(not(feature = "file-memory"))]
+            MemorySettings::File(path) => {
+                return Err(ServeError::NoFileMemory { path: path.display().to_string() });
+            }
             MemorySettings::Process => Arc::new(ProcessMemory::default()),
         };
         tracing::info!(
