@@ -18,15 +18,11 @@ use agentcore_runtime::prelude::*;
 use std::sync::Arc;
 
 use agentcore_runtime::core::history::CompleteTurn;
-use payload::{CoachPayload, UserContext};
+use payload::{CoachPayload, OPENING, UserContext};
 use prompt::Known;
 use remembered::Remembered;
 use sentinel::Sentinel;
 use tools::Coached;
-
-/// What the model reads when the app opens the conversation without a message.
-const OPENING: &str = "[The user has opened the conversation and written nothing yet. Greet them warmly, in \
-                       one or two sentences, and ask one open question.]";
 
 /// Company for people who manage their weight.
 pub struct CoachCompanion;

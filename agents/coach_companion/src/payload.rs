@@ -11,6 +11,10 @@ use jiff::civil::Date;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// What the model reads when the app opens the conversation without a message.
+pub const OPENING: &str = "[The user has opened the conversation and written nothing yet. Greet them warmly, in \
+                           one or two sentences, and ask one open question.]";
+
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 60;
 

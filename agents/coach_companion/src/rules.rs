@@ -8,9 +8,9 @@
 //! the words so far lead to is kept, and goes on or is dropped with the next word. Nothing is ever tried again, so
 //! the time is linear in the text.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
+use foldhash::HashMap;
 use serde::Deserialize;
 
 use crate::sentinel::text::{Break, Text};
@@ -151,8 +151,29 @@ const STORIES: [&str; 21] = [
 pub struct RuleSet {
     rules: Vec<Rule>,
     classes: Classes,
+    /// Where patterns begin, by the class of their first word.
+    roots: Vec<Option<u32>>,
+    places: Vec<Place>,
+    edges: Vec<Edge>,
+    ends: Vec<End>,
+}
+
+/// A place of the tree, its edges and ends among those of all others: what a walk touches is close together.
+#[derive(Debug)]
+struct Place {
+    edges: Range<u32>,
+    ends: Range<u32>,
+    /// The longest gap of an edge.
+    patience: u8,
+}
+
+/// A set as it is read: the tree before it is laid out.
+#[derive(Debug, Default)]
+struct Tree {
+    rules: Vec<Rule>,
+    classes: Classes,
+    roots: Vec<Option<u32>>,
     nodes: Vec<Node>,
-    roots: HashMap<u32, Vec<u32>>,
 }
 
 /// One rule as it is asked.
@@ -235,8 +256,6 @@ struct Classes {
 #[derive(Debug, Default)]
 struct Node {
     edges: Vec<Edge>,
-    /// The longest gap of an edge.
-    patience: u8,
     ends: Vec<End>,
 }
 
@@ -260,6 +279,13 @@ struct Step {
     words: Vec<String>,
 }
 
+/// What a walk meets: rules, and the words that speak for or against each.
+#[derive(Default)]
+struct Walked {
+    found: Vec<(u32, Range<usize>)>,
+    unless: Vec<(u32, Range<usize>)>,
+}
+
 /// A place in the tree that the words so far lead to.
 #[derive(Clone, Copy)]
 struct Active {
@@ -276,15 +302,15 @@ impl RuleSet {
     /// # Errors
     /// A file that is not one, or a pattern that cannot be read, by its rule.
     pub fn read<'a>(files: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let mut set = Self { rules: Vec::new(), classes: Classes::default(), nodes: Vec::new(), roots: HashMap::new() };
+        let mut tree = Tree::default();
         for file in files {
             let file: RuleFile = serde_json::from_str(file).map_err(|error| error.to_string())?;
             for mut rule in file.rule {
                 rule.counts.extend(&file.counts);
-                set.add(&file.kind, &file.lists, rule)?;
+                tree.add(&file.kind, &file.lists, rule)?;
             }
         }
-        Ok(set)
+        Ok(tree.laid_out())
     }
 
     /// The rule at a place.
@@ -294,7 +320,7 @@ impl RuleSet {
 
     /// What the rules find in a text, in the order of its words.
     pub fn find<'a>(&self, text: &'a Text) -> Vec<Match<'a>> {
-        let (found, unless) = self.walk(text);
+        let Walked { found, unless } = self.walk(text);
         let sentences: Vec<Range<usize>> = text.sentences().collect();
         let sentence_of = |place: usize| {
             let at = sentences.partition_point(|sentence| sentence.end <= place);
@@ -318,6 +344,66 @@ impl RuleSet {
         matches
     }
 
+    /// Everything the patterns match, and everything that voids a rule.
+    fn walk(&self, text: &Text) -> Walked {
+        let mut walked = Walked::default();
+        let (mut active, mut next): (Vec<Active>, Vec<Active>) = (Vec::new(), Vec::new());
+        let mut own: Vec<u32> = Vec::new();
+        // The newest word of each class, counted from 1: whether an edge fits is asked in one step.
+        let mut newest: Vec<u32> = vec![0; self.classes.known.len()];
+        for ((place, word), now) in text.words().enumerate().zip(1..) {
+            let classes = self.classes.of_word(word, &mut own);
+            for class in classes {
+                newest[*class as usize] = now;
+            }
+            let is_denial = DENIALS.contains(&word);
+            for Active { node, age, start } in active.drain(..) {
+                let from = &self.places[node as usize];
+                for edge in self.edges_of(from).iter().filter(|edge| newest[edge.class as usize] == now) {
+                    // The same place may have been reached from an older and from a newer word.
+                    let is_known = |next: &[Active]| next.iter().any(|known| known.node == edge.to && known.age == 0);
+                    if age <= edge.gap && self.reaches(edge.to, start..place + 1, &mut walked) && !is_known(&next) {
+                        next.push(Active { node: edge.to, age: 0, start });
+                    }
+                }
+                // What is denied in between is not what the pattern says.
+                if age < from.patience && !is_denial {
+                    next.push(Active { node, age: age + 1, start });
+                }
+            }
+            for node in classes.iter().filter_map(|class| self.roots.get(*class as usize).copied().flatten()) {
+                if self.reaches(node, place..place + 1, &mut walked) {
+                    next.push(Active { node, age: 0, start: place });
+                }
+            }
+            std::mem::swap(&mut active, &mut next);
+            if text.after(place) >= Break::Sentence {
+                active.clear();
+            }
+        }
+        walked
+    }
+
+    /// Notes what ends at a place, and says whether anything goes on from it.
+    fn reaches(&self, node: u32, words: Range<usize>, walked: &mut Walked) -> bool {
+        let Place { edges, ends, .. } = &self.places[node as usize];
+        for end in &self.ends[ends.start as usize..ends.end as usize] {
+            match end {
+                End::Means(rule) => walked.found.push((*rule, words.clone())),
+                End::Unless(rule) => walked.unless.push((*rule, words.clone())),
+            }
+        }
+        !edges.is_empty()
+    }
+
+    fn edges_of(&self, place: &Place) -> &[Edge] {
+        &self.edges[place.edges.start as usize..place.edges.end as usize]
+    }
+}
+
+// === impl Tree ===
+
+impl Tree {
     fn add(&mut self, kind: &str, lists: &HashMap<String, Vec<String>>, data: RuleData) -> Result<(), String> {
         let rule = u32::try_from(self.rules.len()).map_err(|error| error.to_string())?;
         let ends = data.patterns.iter().map(|pattern| (pattern, End::Means(rule)));
@@ -349,11 +435,15 @@ impl RuleSet {
     }
 
     fn root(&mut self, class: u32) -> u32 {
-        if let Some(node) = self.roots.get(&class).and_then(|nodes| nodes.first()) {
-            return *node;
+        let class = class as usize;
+        if self.roots.len() <= class {
+            self.roots.resize(class + 1, None);
+        }
+        if let Some(node) = self.roots[class] {
+            return node;
         }
         let node = self.node();
-        self.roots.entry(class).or_default().push(node);
+        self.roots[class] = Some(node);
         node
     }
 
@@ -363,9 +453,7 @@ impl RuleSet {
             return edge.to;
         }
         let to = self.node();
-        let from = &mut self.nodes[node as usize];
-        from.edges.push(Edge { class, gap, to });
-        from.patience = from.patience.max(gap);
+        self.nodes[node as usize].edges.push(Edge { class, gap, to });
         to
     }
 
@@ -374,49 +462,25 @@ impl RuleSet {
         u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Everything the patterns match, and everything that voids a rule.
-    #[expect(clippy::type_complexity, reason = "two lists of a rule and the places of its words")]
-    fn walk(&self, text: &Text) -> (Vec<(u32, Range<usize>)>, Vec<(u32, Range<usize>)>) {
-        let (mut found, mut unless) = (Vec::new(), Vec::new());
-        let mut active: Vec<Active> = Vec::new();
-        let mut next: Vec<Active> = Vec::new();
-        let mut classes: Vec<u32> = Vec::new();
-        for (place, word) in text.words().enumerate() {
-            self.classes.of_word(word, &mut classes);
-            let mut reach = |next: &mut Vec<Active>, node: u32, start: usize| {
-                for end in &self.nodes[node as usize].ends {
-                    match end {
-                        End::Means(rule) => found.push((*rule, start..place + 1)),
-                        End::Unless(rule) => unless.push((*rule, start..place + 1)),
-                    }
-                }
-                let is_known = next.iter().any(|active| active.node == node && active.age == 0);
-                if !is_known && !self.nodes[node as usize].edges.is_empty() {
-                    next.push(Active { node, age: 0, start });
-                }
-            };
-            for Active { node, age, start } in active.drain(..) {
-                let from = &self.nodes[node as usize];
-                for edge in from.edges.iter().filter(|edge| age <= edge.gap && classes.contains(&edge.class)) {
-                    reach(&mut next, edge.to, start);
-                }
-                // What is denied in between is not what the pattern says.
-                if age < from.patience && !DENIALS.contains(&word) {
-                    next.push(Active { node, age: age + 1, start });
-                }
-            }
-            for class in &classes {
-                for node in self.roots.get(class).into_iter().flatten() {
-                    reach(&mut next, *node, place);
-                }
-            }
-            std::mem::swap(&mut active, &mut next);
-            if text.after(place) >= Break::Sentence {
-                active.clear();
-            }
+    /// The tree with the edges and ends of all places in one row each.
+    fn laid_out(self) -> RuleSet {
+        let Self { rules, mut classes, roots, nodes } = self;
+        classes.complete();
+        let (mut places, mut edges, mut ends) = (Vec::with_capacity(nodes.len()), Vec::new(), Vec::new());
+        for node in nodes {
+            let patience = node.edges.iter().map(|edge| edge.gap).max().unwrap_or_default();
+            places.push(Place { edges: added(&mut edges, node.edges), ends: added(&mut ends, node.ends), patience });
         }
-        (found, unless)
+        RuleSet { rules, classes, roots, places, edges, ends }
     }
+}
+
+/// Adds items to a row, and says where they are in it.
+fn added<T>(row: &mut Vec<T>, items: Vec<T>) -> Range<u32> {
+    let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let start = place(row.len());
+    row.extend(items);
+    start..place(row.len())
 }
 
 // === impl Rule ===
@@ -505,18 +569,37 @@ impl Classes {
         class
     }
 
-    fn of_word(&self, word: &str, classes: &mut Vec<u32>) {
-        classes.clear();
-        classes.extend(self.of_word.get(word).into_iter().flatten());
+    /// What a word is: every class that names it or its beginning, and numbers those of any number. `own` is room for
+    /// the classes of a word that no pattern names.
+    fn of_word<'a>(&'a self, word: &str, own: &'a mut Vec<u32>) -> &'a [u32] {
+        if let Some(classes) = self.of_word.get(word) {
+            return classes;
+        }
+        own.clear();
+        own.extend(self.of_beginnings_of(word));
         if word.starts_with(|c: char| c.is_ascii_digit()) {
-            classes.extend(self.of_word.get(NUMBER).into_iter().flatten());
+            own.extend(self.of_word.get(NUMBER).into_iter().flatten());
         }
-        if let [first, second, third, ..] = word.as_bytes() {
-            let beginnings = self.of_beginning.get(&[*first, *second, *third]).into_iter().flatten();
-            classes.extend(
-                beginnings.filter(|(beginning, _)| word.starts_with(beginning.as_str())).map(|(_, class)| class),
-            );
+        own
+    }
+
+    fn of_beginnings_of(&self, word: &str) -> impl Iterator<Item = u32> {
+        let beginnings = word.as_bytes().first_chunk().and_then(|three| self.of_beginning.get(three));
+        let fits = move |(beginning, _): &&(String, u32)| word.starts_with(beginning.as_str());
+        beginnings.into_iter().flatten().filter(fits).map(|(_, class)| *class)
+    }
+
+    /// Adds to every word that a pattern names the classes of its beginnings, so that one look finds them all.
+    fn complete(&mut self) {
+        let mut of_word = std::mem::take(&mut self.of_word);
+        for (word, classes) in &mut of_word {
+            classes.extend(self.of_beginnings_of(word));
         }
+        let numbers = of_word.get(NUMBER).cloned().unwrap_or_default();
+        for (_, classes) in of_word.iter_mut().filter(|(word, _)| word.starts_with(|c: char| c.is_ascii_digit())) {
+            classes.extend(&numbers);
+        }
+        self.of_word = of_word;
     }
 }
 

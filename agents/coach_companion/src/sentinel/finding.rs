@@ -8,6 +8,7 @@ use super::goals::{self, Person};
 use super::kind::Kind;
 use super::text::Text;
 use super::{classifier, rules};
+use crate::payload::OPENING;
 
 /// What was found in a message: names only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,11 @@ pub struct Finding {
     pub severity: Severity,
     /// Whether nothing may doubt it: arithmetic, what the app says, words that leave no other reading.
     pub is_certain: bool,
+}
+
+/// Everything found in what stands in a user's place: nothing where the app opened the conversation in words of ours.
+pub fn find_in(message: &str, person: &Person) -> Vec<Finding> {
+    if message == OPENING { Vec::new() } else { find(&Text::of(message), person) }
 }
 
 /// Everything found in a message, each kind once, the gravest first. A clinician can read why a rule found something;

@@ -28,11 +28,10 @@ use agentcore_runtime::prelude::{Flag, Guard, Heard, Leaving, Review, Safety, Se
 use crate::language::{self, Broken, Opinion};
 use crate::payload::UserContext;
 use answers::Replacement;
-use finding::{Finding, find, severity};
+use finding::{Finding, find_in, severity};
 use goals::Person;
 use kind::Kind;
 use resources::Resources;
-use text::Text;
 
 /// The rule that a flag names when a session is gentle because of an earlier message.
 const GENTLE: &str = "gentle_session";
@@ -64,7 +63,7 @@ impl Sentinel {
     }
 
     fn findings(&self, message: &str) -> Vec<Finding> {
-        let mut findings = find(&Text::of(message), &self.person);
+        let mut findings = find_in(message, &self.person);
         if self.is_minor && findings.iter().all(|finding| finding.kind != Kind::Minor) {
             findings.push(Finding { kind: Kind::Minor, rule: AGE, severity: Severity::Elevated, is_certain: true });
         }

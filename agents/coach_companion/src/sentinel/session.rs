@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use agentcore_runtime::prelude::Severity;
 
-use super::finding::{Finding, find};
+use super::finding::{Finding, find_in};
 use super::goals::Person;
 use super::kind::Kind;
 use super::text::Text;
@@ -19,13 +19,12 @@ static RESOLVED: LazyLock<RuleSet> = LazyLock::new(|| {
 pub fn kept_gentle_by(earlier: impl DoubleEndedIterator<Item = String>, person: &Person) -> Option<Kind> {
     let mut is_over = false;
     for message in earlier.rev() {
-        let text = Text::of(&message);
-        let kept = find(&text, person).into_iter().find(Finding::keeps_gentle).map(|finding| finding.kind);
+        let kept = find_in(&message, person).into_iter().find(Finding::keeps_gentle).map(|finding| finding.kind);
         match kept {
             // Nobody grows up within a session.
             Some(Kind::Minor) => return Some(Kind::Minor),
             Some(kind) if !is_over => return Some(kind),
-            _ => is_over |= is_resolved(&text),
+            _ => is_over |= is_resolved(&Text::of(&message)),
         }
     }
     None
@@ -33,7 +32,7 @@ pub fn kept_gentle_by(earlier: impl DoubleEndedIterator<Item = String>, person: 
 
 /// How many messages before showed a kind.
 pub fn times_before(kind: Kind, earlier: impl Iterator<Item = String>, person: &Person) -> usize {
-    let shows = |message: &String| find(&Text::of(message), person).iter().any(|finding| finding.kind == kind);
+    let shows = |message: &String| find_in(message, person).iter().any(|finding| finding.kind == kind);
     earlier.filter(shows).count()
 }
 

@@ -6,9 +6,9 @@
 //! meaning become words, and a table of spellings (`data/spellings.toml`) does the rest. One pass, linear in the
 //! input, whatever it is.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::HashMap;
 use serde::Deserialize;
 
 /// More of a message is not looked at: some ten pages. What is longer is cut in the middle, so that the beginning
@@ -82,6 +82,14 @@ impl Text {
         let start = self.letters.len();
         self.letters.push_str(word);
         self.words.push(Word { start, end: self.letters.len(), after });
+    }
+
+    /// Takes back all words from a place on.
+    pub(super) fn take_back(&mut self, place: usize) {
+        if let Some(word) = self.words.get(place) {
+            self.letters.truncate(word.start);
+            self.words.truncate(place);
+        }
     }
 
     /// How many words there are.
@@ -223,7 +231,7 @@ impl Reader {
         if self.word.is_empty() {
             return;
         }
-        let mut word = std::mem::take(&mut self.word);
+        let mut word = std::mem::replace(&mut self.word, String::with_capacity(LONGEST_WORD));
         if let Some(place) = self.apostrophe.take().filter(|place| (1..word.len()).contains(place)) {
             let typed = format!("{}'{}", &word[..place], &word[place..]);
             if SPELLINGS.contains_key(&typed) {
@@ -233,7 +241,7 @@ impl Reader {
         if self.has_letter && self.has_digit_or_sign {
             word = word.chars().map(meant).collect();
         }
-        if self.has_letter {
+        if self.has_letter && is_stretched(&word) {
             word = squeezed(&word);
         }
         (self.has_letter, self.has_digit_or_sign) = (false, false);
@@ -314,6 +322,11 @@ fn meant(c: char) -> char {
         '9' => 'g',
         other => other,
     }
+}
+
+/// Whether a letter may stand in it three times in a row.
+fn is_stretched(word: &str) -> bool {
+    !word.is_ascii() || word.as_bytes().windows(3).any(|three| three[0] == three[1] && three[1] == three[2])
 }
 
 /// Letters repeated more than twice become two; two at a word's end become one where no English word ends so.

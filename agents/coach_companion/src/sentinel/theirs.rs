@@ -1,10 +1,15 @@
 //! What is told of somebody else, as they would tell it: "my sister says she wants to die" is "i say i want to die" in
 //! her mouth, so that one set of rules serves both.
 
-use super::text::Text;
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use foldhash::HashSet;
+
+use super::text::{Break, Text};
 
 /// Who may stand after "my", "our", "a", "the" or "this".
-const PEOPLE: [&str; 66] = [
+static PEOPLE: LazyLock<HashSet<&str>> = LazyLock::new(|| HashSet::from_iter([
     "sister",
     "brother",
     "friend",
@@ -71,7 +76,7 @@ const PEOPLE: [&str; 66] = [
     "someone",
     "somebody",
     "stepfather",
-];
+]));
 
 const DETERMINERS: [&str; 11] = ["my", "our", "a", "the", "this", "her", "his", "their", "best", "old", "little"];
 
@@ -81,15 +86,21 @@ const AFTER_ME: [&str; 24] = [
     "last", "tonight", "today", "until", "too", "all", "up", "from",
 ];
 
-/// The message as the others in it would tell it of themselves; none where nobody else is in it.
+/// The sentences of a message that others are in, as those would tell them of themselves; none where nobody else is.
 pub fn as_they_would_say(text: &Text) -> Option<Text> {
     let mut told = Text::default();
-    let mut is_anybody = false;
+    let (mut sentence, mut is_anybody, mut is_new) = (0, false, false);
     let mut place = 0;
     while let Some(word) = text.word(place) {
         let end = text.after(place);
-        let next = (end < super::text::Break::Clause).then(|| text.word(place + 1)).flatten();
-        let is_people = next.is_some_and(|next| PEOPLE.contains(&next));
+        if is_new && !is_anybody {
+            told.take_back(sentence);
+        }
+        if is_new {
+            (sentence, is_anybody, is_new) = (told.len(), false, false);
+        }
+        let next = (end < Break::Clause).then(|| text.word(place + 1)).flatten();
+        let is_people = next.is_some_and(|next| PEOPLE.contains(next));
         // "my best friend", "our little brother": the last word of the phrase says it.
         if DETERMINERS.contains(&word) && (is_people || next.is_some_and(|next| is_adjective_of(text, place + 1, next)))
         {
@@ -98,8 +109,8 @@ pub fn as_they_would_say(text: &Text) -> Option<Text> {
         }
         let (said, is_other) = match word {
             "he" | "she" | "they" | "himself" | "herself" | "themselves" | "themself" | "him" | "his" | "her"
-            | "their" | "them" => (in_first_person(word, next), true),
-            _ if PEOPLE.contains(&word) => ("i".to_owned(), true),
+            | "their" | "them" => (Cow::Borrowed(in_first_person(word, next)), true),
+            _ if PEOPLE.contains(word) => ("i".into(), true),
             _ if told
                 .words()
                 .next_back()
@@ -107,17 +118,21 @@ pub fn as_they_would_say(text: &Text) -> Option<Text> {
             {
                 (agreeing(word), false)
             }
-            _ => (word.to_owned(), false),
+            _ => (word.into(), false),
         };
         is_anybody |= is_other;
         told.say(&said, end);
+        is_new = end >= Break::Sentence;
         place += 1;
     }
-    is_anybody.then_some(told)
+    if !is_anybody {
+        told.take_back(sentence);
+    }
+    (!told.is_empty()).then_some(told)
 }
 
 fn is_adjective_of(text: &Text, place: usize, word: &str) -> bool {
-    let follows = text.word(place + 1).is_some_and(|next| PEOPLE.contains(&next));
+    let follows = text.word(place + 1).is_some_and(|next| PEOPLE.contains(next));
     follows
         && matches!(
             word,
@@ -136,33 +151,32 @@ fn is_adjective_of(text: &Text, place: usize, word: &str) -> bool {
         )
 }
 
-fn in_first_person(word: &str, next: Option<&str>) -> String {
-    let said = match word {
+fn in_first_person(word: &str, next: Option<&str>) -> &'static str {
+    match word {
         "he" | "she" | "they" => "i",
         "himself" | "herself" | "themselves" | "themself" => "myself",
         "him" | "them" => "me",
         "her" if next.is_none_or(|next| AFTER_ME.contains(&next)) => "me",
         _ => "my",
-    };
-    said.to_owned()
+    }
 }
 
 /// A verb of the third person as it follows "i".
-fn agreeing(verb: &str) -> String {
+fn agreeing(verb: &str) -> Cow<'_, str> {
     match verb {
-        "is" | "are" => return "am".to_owned(),
-        "has" => return "have".to_owned(),
-        "does" => return "do".to_owned(),
-        "was" | "this" | "always" | "says" => return verb.to_owned(),
+        "is" | "are" => return "am".into(),
+        "has" => return "have".into(),
+        "does" => return "do".into(),
+        "was" | "this" | "always" | "says" => return verb.into(),
         _ => {}
     }
     if let Some(stem) = verb.strip_suffix("ies").filter(|stem| stem.len() > 1) {
-        return format!("{stem}y");
+        return format!("{stem}y").into();
     }
     let sibilant = ["shes", "ches", "sses", "xes", "zes"].iter().any(|end| verb.ends_with(end));
     match verb.strip_suffix('s') {
-        Some(stem) if sibilant => stem.trim_end_matches('e').to_owned(),
-        Some(stem) if stem.len() > 2 && !stem.ends_with('s') && !stem.ends_with('u') => stem.to_owned(),
-        _ => verb.to_owned(),
+        Some(stem) if sibilant => stem.trim_end_matches('e').into(),
+        Some(stem) if stem.len() > 2 && !stem.ends_with('s') && !stem.ends_with('u') => stem.into(),
+        _ => verb.into(),
     }
 }
