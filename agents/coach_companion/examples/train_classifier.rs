@@ -24,7 +24,7 @@ use coach_companion::sentinel::rules;
 use coach_companion::sentinel::text::Text;
 
 /// How many features are kept: what the binary can carry.
-const KEPT: usize = 45_000;
+const KEPT: usize = 36_000;
 const EPOCHS: usize = 16;
 const RATE: f32 = 0.35;
 const DECAY: f32 = 1e-5;
