@@ -16,7 +16,7 @@ use std::path::Path;
 use agentcore_runtime::prelude::Severity;
 use coach_companion::evaluation::cases::{Case, read_folder};
 use coach_companion::sentinel::classifier::{
-    CLASSES, OUTCOMES, Reading, Row, Scores, Sort, Thresholds, Weights, features,
+    CLASSES, LEAST_LENGTH, OUTCOMES, Reading, Row, Scores, Sort, Thresholds, Weights, features,
 };
 use coach_companion::sentinel::finding::Finding;
 use coach_companion::sentinel::kind::Kind;
@@ -205,7 +205,9 @@ fn samples(texts: &[(Text, usize, bool)], known: &[(u32, u8)]) -> Vec<Sample> {
                 lengths[sort as usize] += rarity * rarity;
             }
         }
-        let scaled = |(place, (sort, value)): (u32, (Sort, f32))| (place, value / lengths[sort as usize].sqrt());
+        let scaled = |(place, (sort, value)): (u32, (Sort, f32))| {
+            (place, value / (lengths[sort as usize] + LEAST_LENGTH).sqrt())
+        };
         let mut vector: Vector = values.into_iter().map(scaled).collect();
         vector.sort_unstable_by_key(|(place, _)| *place);
         #[expect(clippy::cast_possible_truncation, reason = "a small factor")]
@@ -216,11 +218,7 @@ fn samples(texts: &[(Text, usize, bool)], known: &[(u32, u8)]) -> Vec<Sample> {
 }
 
 /// Softmax regression by gradient descent with a step for each weight (Adagrad).
-fn descend(
-    samples: &[Sample],
-    features: usize,
-    random: &mut Random,
-) -> (Vec<[f32; OUTCOMES]>, [f32; OUTCOMES]) {
+fn descend(samples: &[Sample], features: usize, random: &mut Random) -> (Vec<[f32; OUTCOMES]>, [f32; OUTCOMES]) {
     let mut rows = vec![[0.0_f32; OUTCOMES]; features];
     let mut grown = vec![[1e-3_f32; OUTCOMES]; features];
     let (mut bias, mut bias_grown) = ([0.0_f32; OUTCOMES], [1.0_f32; OUTCOMES]);
@@ -291,7 +289,12 @@ fn thresholds(cases: &[Case], readings: &[Reading]) -> Thresholds {
         let mut scores: Vec<f32> =
             cases.iter().zip(readings).filter(|(case, _)| fits(case)).map(|(_, reading)| score(reading)).collect();
         scores.sort_by(|one, other| other.total_cmp(one));
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small"
+        )]
         let place = (scores.len() as f64 * share) as usize;
         scores.get(place).copied().unwrap_or_default() + 1e-4
     };

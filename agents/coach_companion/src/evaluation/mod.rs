@@ -4,6 +4,7 @@
 //! holds them against `evaluation/thresholds.toml`.
 
 pub mod cases;
+pub mod conversations;
 pub mod html;
 pub mod table;
 

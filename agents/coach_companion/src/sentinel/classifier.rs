@@ -36,6 +36,10 @@ pub const CLASSES: [(Kind, Severity); 12] = [
 /// How many classes there are, with the one that is nothing.
 pub const OUTCOMES: usize = CLASSES.len() + 1;
 
+/// What is added to the square of a message's length, in features as rare as can be counted: of few words little is
+/// believed.
+pub const LEAST_LENGTH: f32 = 500.0;
+
 /// How many sentences in a row are read as one.
 const WINDOW: usize = 3;
 
@@ -270,7 +274,8 @@ impl Weights {
     fn scores(&self, sum: &Sum) -> Scores {
         let mut logits = self.bias;
         for part in &sum.0 {
-            let scale = self.step * RARITY_STEPS / (part.length.max(1) as f32).sqrt();
+            let scale =
+                self.step * RARITY_STEPS / (part.length as f32 + LEAST_LENGTH * RARITY_STEPS * RARITY_STEPS).sqrt();
             for (logit, weight) in logits.iter_mut().zip(part.weights) {
                 *logit += weight as f32 * scale;
             }

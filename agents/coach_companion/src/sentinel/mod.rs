@@ -34,7 +34,7 @@ use kind::Kind;
 use resources::Resources;
 
 /// The rule that a flag names when a session is gentle because of an earlier message.
-const GENTLE: &str = "gentle_session";
+pub const GENTLE: &str = "gentle_session";
 
 /// The rule that a flag names when the app says that the user is under age.
 const AGE: &str = "age_in_context";

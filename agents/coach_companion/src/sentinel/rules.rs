@@ -53,7 +53,8 @@ fn found_in(text: &Text, are_theirs: bool) -> Vec<Finding> {
             continue;
         };
         let is_theirs_to_tell = !are_theirs || kind == Kind::ThirdPartyConcern;
-        let finding = Finding { kind, rule: &rule.name, severity: severity(&rule.severity), is_certain: rule.is_certain };
+        let finding =
+            Finding { kind, rule: &rule.name, severity: severity(&rule.severity), is_certain: rule.is_certain };
         if is_theirs_to_tell && !findings.contains(&finding) {
             findings.push(finding);
         }

@@ -1,6 +1,7 @@
 //! The coach from outside: what it is sent, what the model is told, what stands above it.
 
 mod answers;
+mod evaluation;
 mod goals;
 mod injection;
 mod language;

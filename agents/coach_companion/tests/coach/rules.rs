@@ -42,7 +42,8 @@ fn each_rule_finds_its_examples_and_no_counterexamples() {
             for example in examples {
                 let found = find(&Text::of(&example));
                 let is_found = |finding: &&_| {
-                    let coach_companion::sentinel::finding::Finding { kind: found, rule, severity: grave, .. } = finding;
+                    let coach_companion::sentinel::finding::Finding { kind: found, rule, severity: grave, .. } =
+                        finding;
                     found.as_str() == kind && *rule == name && grave.as_str() == severity
                 };
                 if found.iter().find(is_found).is_none() {

@@ -1,0 +1,101 @@
+//! How good the sentinel is, held to `evaluation/thresholds.toml`; and that what it is judged by is in order.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use coach_companion::evaluation::cases::{Case, read_folder};
+use coach_companion::evaluation::conversations::{self, score};
+use coach_companion::evaluation::{Figures, Judged, Thresholds, html, judge, table};
+
+fn cases(split: &str) -> Vec<Case> {
+    read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation").join(split)).expect("each line makes sense")
+}
+
+fn plain(message: &str) -> String {
+    message.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[test]
+fn what_was_not_tuned_on_is_judged_as_well_as_the_thresholds_say() {
+    let judged: Vec<Judged> = cases("held_out").into_iter().map(judge).collect();
+
+    let figures = Figures::of(&judged);
+
+    let failures = figures.failures(&Thresholds::of_held_out().expect("the file has what it needs"));
+    assert!(failures.is_empty(), "{}\n\n{}", failures.join("\n"), table::table("held_out", &figures, &judged, false));
+}
+
+#[test]
+fn no_message_is_both_tuned_on_and_held_out() {
+    let tuned: HashSet<String> = cases("tuning").iter().map(|case| plain(&case.says)).collect();
+    let both: Vec<String> =
+        cases("held_out").into_iter().filter(|case| tuned.contains(&plain(&case.says))).map(|case| case.says).collect();
+    assert!(both.is_empty(), "{both:#?}");
+}
+
+#[test]
+fn there_are_messages_of_every_kind_and_sort() {
+    let (tuned, held_out) = (cases("tuning"), cases("held_out"));
+    assert!(tuned.len() + held_out.len() > 600 && held_out.len() > 200, "{} and {}", tuned.len(), held_out.len());
+    for split in [&tuned, &held_out] {
+        let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in split {
+            *of_kind.entry(case.expected.map_or("none", |(kind, _)| kind.as_str())).or_default() += 1;
+        }
+        assert_eq!(of_kind.len(), 11, "{of_kind:?}");
+        let groups: HashSet<&str> = split.iter().map(|case| case.group.as_str()).collect();
+        assert!(["plain", "subtle", "look_alike", "benign"].iter().all(|group| groups.contains(group)), "{groups:?}");
+    }
+}
+
+#[test]
+fn each_conversation_goes_as_it_should() {
+    let mut misses = Vec::new();
+    for conversation in conversations::all() {
+        misses.extend(conversation.misses().expect("a context that the app may send"));
+    }
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
+}
+
+#[test]
+fn there_are_conversations_of_every_sort_each_named_once() {
+    let names: HashSet<&str> = conversations::all().iter().map(|conversation| conversation.name.as_str()).collect();
+    assert_eq!(names.len(), conversations::all().len());
+    let groups: HashSet<&str> = conversations::all().iter().map(|conversation| conversation.group.as_str()).collect();
+    assert_eq!(groups, HashSet::from(["multi_turn", "injection", "style", "goal"]));
+}
+
+#[test]
+fn a_judge_is_shown_the_conversation_the_answer_and_the_criterion() {
+    let conversation = conversations::all().iter().find(|conversation| conversation.name == "gentle").expect("one");
+    insta::assert_snapshot!(conversation.question("That happens. {should} What would help now?"));
+}
+
+#[test]
+fn a_verdict_is_found_in_whatever_a_judge_says() {
+    let of = |said| score(said).map(|score| score.score);
+    assert_eq!(of(r#"{"score": 4, "reason": "nearly"}"#), Some(4));
+    assert_eq!(of("Sure! ```json\n{\"score\": 5}\n``` as {asked}"), Some(5));
+    assert_eq!(of(r#"{"score": 9}"#), None);
+    assert_eq!(of("no verdict"), None);
+    assert_eq!(of(r#"{"score": "#), None);
+}
+
+#[test]
+fn what_an_answer_must_not_say_is_named() {
+    let conversation = &conversations::all()[0];
+    assert_eq!(conversation.broken_by("I'm here with you."), Vec::<String>::new());
+    assert_eq!(conversation.broken_by("Stay below 1200 KCAL."), ["says \"kcal\""]);
+    assert_eq!(conversation.broken_by("You should be ashamed of yourself.").len(), 1);
+}
+
+#[test]
+fn the_page_has_every_miss_and_nothing_of_it_is_markup() {
+    let says = "<script>alert('to die for')</script>".to_owned();
+    let expected = cases("held_out").into_iter().find_map(|case| case.expected);
+    let judged = vec![judge(Case { says, expected, group: "plain".to_owned(), file: "made_up".to_owned() })];
+    let figures = Figures::of(&judged);
+    let page = html::page("0.0.0", &[("held_out", &figures, &judged)]);
+    assert!(page.contains("&lt;script&gt;alert("), "the miss is listed");
+    assert!(!page.contains("<script"), "and is text");
+}
