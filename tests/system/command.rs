@@ -32,6 +32,9 @@ class Agent(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Agent).serve_forever()
 "#;
 
+/// What it answers.
+const HEARD: &str = r#"{"heard": payload, "in": self.headers["x-amzn-bedrock-agentcore-runtime-session-id"]}"#;
+
 /// Runs `vitracka` with these words and this input, to its end.
 fn run(words: &[&str], input: &[&str]) -> (ExitStatus, String, String) {
     let mut command = vitracka();
@@ -98,6 +101,31 @@ fn chat_in_a_pipe_prints_only_answers_and_remembers() {
 
     let (_, said, _) = run(&words, &["And what is my name now?"]);
     assert!(said.contains("Aoife"), "the session goes on in another process: {said}");
+}
+
+#[test]
+fn eval_has_the_conversations_with_the_coach_that_runs() {
+    let aws = LocalAws::start();
+
+    let (status, told, errors) = run(&["eval", "--endpoint", &aws.endpoint()], &[]);
+
+    assert!(status.success(), "{told}{errors}");
+    assert!(told.contains("25 of 25 conversations as they should be; the judge gave no verdict"), "{told}");
+}
+
+#[test]
+fn eval_lists_what_the_judge_did_not_like() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("judge.py");
+    let verdict = r#"{"response": {"content": [{"text": "{\"score\": 2, \"reason\": \"too cool\"}"}]}}"#;
+    fs::write(&program, FOREIGN_AGENT.replace(HEARD, verdict)).expect("a file");
+    let aws = LocalAws::start_with(&["--agent", &format!("judge=python3 {}", program.display())]);
+
+    let (status, told, errors) = run(&["eval", "--judge", "judge", "--endpoint", &aws.endpoint()], &[]);
+
+    assert!(!status.success() && errors.is_empty(), "{errors}");
+    assert!(told.contains("is judged 2: too cool\n"), "{told}");
+    assert!(told.ends_with("0 of 25 conversations as they should be; 25 judged, 2.0 of 5 on average\n"), "{told}");
 }
 
 #[test]

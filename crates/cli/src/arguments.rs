@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use agentcore_runtime::core::agent::Agent as _;
 use clap::{Args, Parser, Subcommand};
+use coach_companion::CoachCompanion;
 use serde_json::Value;
+use test_agent::TestAgent;
 
 /// Agents for Bedrock AgentCore, and AWS on this machine to run them against.
 #[derive(Debug, Parser)]
@@ -23,6 +26,8 @@ pub(crate) enum Command {
     Invoke(Invoke),
     /// Talk with an agent
     Chat(Chat),
+    /// Have the coach's conversations with the coach that runs, and a model judge its answers
+    Eval(Eval),
     /// Build agents for linux/arm64 and make of each what AWS takes: a zip of code, an image, a Lambda function
     Package(Package),
     /// Time a program from its start to its first healthy answer to /ping
@@ -99,6 +104,18 @@ pub(crate) struct Chat {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// The coach's name, or its ARN to call it on AWS
+    #[arg(long, value_name = "AGENT", default_value = CoachCompanion::NAME)]
+    pub(crate) coach: String,
+    /// The agent whose model judges the answers
+    #[arg(long, value_name = "AGENT", default_value = TestAgent::NAME)]
+    pub(crate) judge: String,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Package {
     /// Which ones; all of the workspace when not said
     #[arg(value_name = "AGENT")]
@@ -127,7 +144,7 @@ pub(crate) struct Doctor {
     pub(crate) config: PathBuf,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Endpoint {
     /// Where to call; the local AWS for names, AWS itself for ARNs when not said
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]

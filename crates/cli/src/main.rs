@@ -5,6 +5,7 @@ mod caller;
 mod chat;
 mod dev;
 mod doctor;
+mod eval;
 mod events;
 mod output;
 mod package;
@@ -67,6 +68,7 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
             let caller = Caller::new(&chat.agent, session, chat.endpoint).await?;
             Ok(chat::chat(&caller, chat.context.as_ref()).await?)
         }
+        Command::Eval(eval) => Ok(eval::run(&eval).await?),
         Command::Package(package) => Ok(package::run(&package.agents)?),
         Command::Startup(startup) => Ok(startup::run(&startup)?),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use agentcore_runtime::prelude::Severity;
+use coach_companion::language::{Opinion, opinion_of};
 use coach_companion::payload::{CountryCode, LanguageTag};
 use coach_companion::sentinel::answers::{Replacement, answer, gentle_instruction, instruction, replacement};
 use coach_companion::sentinel::kind::Kind;
@@ -45,6 +46,17 @@ fn each_place_has_its_numbers() {
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_the_sentinel_says_is_held_to_the_same_rules_as_what_the_model_says() {
+    for resources in Resources::all() {
+        for (kind, _, text) in answers(resources) {
+            for sentence in text.split_inclusive(['.', '?', '!']).chain([text.as_str()]) {
+                assert_eq!(opinion_of(sentence, ""), Opinion::Fine, "{kind} in {}: {sentence}", resources.name);
+            }
+        }
+    }
 }
 
 #[test]
