@@ -191,9 +191,8 @@ impl SafetyAction {
 
 impl Safety {
     pub(crate) fn raise(&mut self, flag: Flag, action: SafetyAction) {
-        self.severity = self.severity.max(flag.severity);
         self.action = self.action.max(action);
-        self.flags.push(flag);
+        self.add(flag);
     }
 
     pub(crate) fn raise_all(&mut self, flags: Vec<Flag>, action: SafetyAction) {
@@ -203,8 +202,18 @@ impl Safety {
     }
 
     pub(crate) fn merge(&mut self, more: Self) {
-        self.severity = self.severity.max(more.severity);
         self.action = self.action.max(more.action);
-        self.flags.extend(more.flags);
+        for flag in more.flags {
+            self.add(flag);
+        }
+    }
+
+    /// A rule that matches again in the same turn is told once, as grave as it was at its gravest.
+    fn add(&mut self, flag: Flag) {
+        self.severity = self.severity.max(flag.severity);
+        match self.flags.iter_mut().find(|known| known.kind == flag.kind && known.rule == flag.rule) {
+            Some(known) => known.severity = known.severity.max(flag.severity),
+            None => self.flags.push(flag),
+        }
     }
 }
