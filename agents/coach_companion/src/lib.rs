@@ -1,7 +1,16 @@
 //! Vitracka's coach: company for people who manage their weight.
 //!
-//! [`payload`] is what the app sends, [`prompt`] what the model is told, [`remembered`] what a user need not say
-//! twice, [`sentinel`] what stands above it with a veto. No HTTP and no AWS is seen here.
+//! No HTTP and no AWS is seen here; what the runtime asks for is a [`TurnRequest`].
+//!
+//! | room | job |
+//! | --- | --- |
+//! | [`payload`] | what the app sends, checked |
+//! | [`prompt`], [`remembered`] | what the model is told; what a user need not say twice |
+//! | [`tools`], [`units`] | the sums: trend, dates, goals, protein, water, units |
+//! | [`sentinel`] | what stands above the coach with a veto |
+//! | [`language`] | what the coach itself must not say, and what it says instead |
+//! | [`rules`] | phrases as data, for the two above |
+//! | [`evaluation`] | how good all that is |
 
 pub mod evaluation;
 pub mod language;
