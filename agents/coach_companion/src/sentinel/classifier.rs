@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 
 use agentcore_runtime::prelude::Severity;
 
+use super::concepts;
 use super::finding::Finding;
 use super::kind::Kind;
 use super::text::{Break, Text};
@@ -60,7 +61,12 @@ pub enum Sort {
     Words,
     /// The letters of words.
     Letters,
+    /// What words mean, apart from what fills the space between them.
+    Concepts,
 }
+
+/// How many sorts there are.
+pub const SORTS: usize = 3;
 
 /// What is known of a feature.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +115,7 @@ pub struct Reading {
 
 /// The features of a sentence, added up: those of words, those of letters.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum([Part; 2]);
+struct Sum([Part; SORTS]);
 
 /// The features of one sort, added up.
 #[derive(Debug, Clone, Copy, Default)]
@@ -118,6 +124,12 @@ struct Part {
     /// The squares of their rarities.
     length: u32,
 }
+
+/// Words that are read with the concepts around them: who, and whether not.
+const ANCHORS: [&str; 24] = [
+    "i", "me", "my", "myself", "you", "he", "she", "him", "her", "his", "we", "they", "them", "it", "not", "no",
+    "never", "if", "when", "can", "will", "would", "without", "too",
+];
 
 /// What a message comes to, beside what the rules found in it.
 pub fn judge(text: &Text, found: Vec<Finding>) -> Vec<Finding> {
@@ -145,6 +157,22 @@ pub fn features(text: &Text, sentence: Range<usize>, mut feature: impl FnMut(Sor
             feature(Sort::Words, finished(mixed(mixed(BEGINNING, 2), own)));
         }
         before = own;
+    }
+    let mut row = [BEGINNING; 2];
+    for place in sentence.clone() {
+        let word = text.word(place).unwrap_or_default();
+        let meaning = concepts::of(word);
+        if meaning.is_none() && !ANCHORS.contains(&word) {
+            continue;
+        }
+        let own = meaning.map_or_else(|| hash(9, word), |concept| mixed(concept.into(), 7));
+        if meaning.is_some() {
+            feature(Sort::Concepts, finished(own));
+        }
+        feature(Sort::Concepts, finished(mixed(mixed(row[1], 8), own)));
+        feature(Sort::Concepts, finished(mixed(mixed(row[0], 9), own)));
+        feature(Sort::Concepts, finished(mixed(mixed(mixed(row[0], 10), row[1]), own)));
+        row = [row[1], own];
     }
     for place in sentence {
         letters(text.word(place).unwrap_or_default(), |hash| feature(Sort::Letters, hash));
