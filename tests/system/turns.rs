@@ -133,6 +133,7 @@ async fn three_hundred_tool_rounds_are_one_turn() {
         delivery: Delivery::Whole,
         deadline: Instant::now() + Duration::from_mins(5),
         cut: CancellationToken::new(),
+        first_token: Arc::default(),
     };
     let began = Instant::now();
     let outcome = drive(request.begin(Vec::new()), &stage).await;

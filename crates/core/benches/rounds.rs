@@ -80,6 +80,7 @@ async fn perform(rounds: u32, history: Vec<Arc<CompleteTurn>>) -> Duration {
         delivery: Delivery::Whole,
         deadline: tokio::time::Instant::now() + request.time(),
         cut: CancellationToken::new(),
+        first_token: Arc::default(),
     };
     let began = Instant::now();
     let outcome = drive(request.begin(history), &stage).await;

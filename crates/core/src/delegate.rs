@@ -60,7 +60,13 @@ impl<A: Agent<Payload = Prompt>> Delegate<A> {
         let mut request = request.map_err(|error| ToolFailure::InvalidInput(error.to_string()))?;
         gather_tools(&mut request).await;
         let deadline = call.deadline.min(tokio::time::Instant::now() + request.time());
-        let stage = Stage { model: call.model, delivery: Delivery::Whole, deadline, cut: call.cut.child_token() };
+        let stage = Stage {
+            model: call.model,
+            delivery: Delivery::Whole,
+            deadline,
+            cut: call.cut.child_token(),
+            first_token: std::sync::Arc::default(),
+        };
         let TurnOutcome { result, usage, .. } = drive(request.begin(Vec::new()), &stage).await;
         let answer = result.map_err(|error| {
             tracing::warn!(agent = A::NAME, error = %error, "a delegated task failed");

@@ -1,6 +1,6 @@
 //! Performs a turn's steps and passes its events on: the only loop that waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -9,11 +9,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::guard::outgoing::Outgoing;
 use crate::message::{ContentBlock, Role, ToolUse};
 use crate::model::{AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents};
 use crate::settings::CONTEXT_TOKENS;
+use crate::signal::{self, attribute};
 use crate::tool::{Tool, ToolCall, ToolProgress};
 use crate::turn::{Answer, CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnOutcome, TurnRequest};
 
@@ -59,6 +62,8 @@ pub struct Stage {
     pub deadline: Instant,
     /// Cuts the turn when it is cancelled: the caller has gone, or the process ends.
     pub cut: CancellationToken,
+    /// Set when the first words leave, of an answer that is streamed.
+    pub first_token: Arc<OnceLock<Instant>>,
 }
 
 /// Collects the tools that are known only now.
@@ -233,6 +238,9 @@ impl Stage {
         events: &mpsc::Sender<TurnEvent>,
     ) -> Option<StreamEnd> {
         writing.take(&event);
+        if matches!(event, ModelEvent::ContentBlockDelta { delta: BlockDelta::Text(_), .. }) {
+            self.first_token.get_or_init(Instant::now);
+        }
         match self.wait(events.send(TurnEvent::Model(event))).await {
             Ended::Well(Ok(())) => None,
             Ended::OutOfTime => Some(StreamEnd::OutOfTime),
@@ -293,15 +301,35 @@ impl Stage {
 async fn run(tool: Arc<dyn Tool>, call: ToolCall) -> CallOutcome {
     let tool_use_id = call.id.clone();
     let bound = tool.timeout();
+    let span = tool_span(&call);
     // A task of its own keeps a panic in, and ends with the turn when that is cut.
-    let task = AbortOnDropHandle::new(tokio::spawn(async move { tool.call(call).await }));
+    let call = async move { tool.call(call).await }.instrument(span.clone());
+    let task = AbortOnDropHandle::new(tokio::spawn(call));
     let result = match timeout(bound, task).await {
         Ok(Ok(Ok(output))) => Ok(output),
         Ok(Ok(Err(failure))) => Err(CallFailure::Tool(failure)),
         Ok(Err(_panicked)) => Err(CallFailure::Panicked),
         Err(_) => Err(CallFailure::TimedOut(bound)),
     };
+    if let Err(failure) = &result {
+        span.record(attribute::ERROR, failure.name());
+        span.record("otel.status_code", "ERROR");
+    }
     CallOutcome { tool_use_id, result }
+}
+
+/// The span of a tool's call: its name, and never what it is asked or answers.
+fn tool_span(call: &ToolCall) -> Span {
+    tracing::info_span!(
+        target: signal::SPANS,
+        signal::span::EXECUTE_TOOL,
+        otel.name = format_args!("{} {}", signal::span::EXECUTE_TOOL, call.tool),
+        otel.status_code = Empty,
+        { attribute::OPERATION } = signal::span::EXECUTE_TOOL,
+        { attribute::TOOL } = call.tool,
+        { attribute::TOOL_CALL } = call.id,
+        { attribute::ERROR } = Empty,
+    )
 }
 
 /// Tells a streaming caller an answer that no model wrote, in the events a model would have sent.

@@ -22,5 +22,6 @@ pub mod payload;
 pub mod response_cache;
 pub mod router;
 pub mod settings;
+pub mod signal;
 pub mod tool;
 pub mod turn;

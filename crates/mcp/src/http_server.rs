@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcore_core::agent::Secret;
+use agentcore_core::aws::sigv4::{SigV4, Signable};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
@@ -23,8 +24,6 @@ use rmcp::transport::streamable_http_client::{
     StreamableHttpPostResponse, StreamableHttpResponseLimits,
 };
 use sse_stream::Sse;
-
-use crate::sigv4::{SigV4, Signable};
 
 /// How long a connection to a server may take to open; across a continent it takes a tenth of a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -107,11 +107,10 @@ mod link;
 mod name;
 mod result;
 mod server;
-mod sigv4;
 mod stdio_server;
 mod tool;
 
+pub use agentcore_core::aws::sigv4::SigV4;
 pub use http_server::{AddressError, BearerToken, HttpServer};
 pub use server::{McpServer, Timeouts, Transport};
-pub use sigv4::SigV4;
 pub use stdio_server::StdioServer;

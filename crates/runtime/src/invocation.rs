@@ -205,8 +205,13 @@ impl<A: Agent> Invoker<A> {
             (Delivery::Whole, None)
         };
         let time = self.turn_time.unwrap_or(accepted.request.time());
-        let stage =
-            Stage { model: Arc::clone(&self.model), delivery, deadline: Instant::now() + time, cut: cut.clone() };
+        let stage = Stage {
+            model: Arc::clone(&self.model),
+            delivery,
+            deadline: Instant::now() + time,
+            cut: cut.clone(),
+            first_token: Arc::default(),
+        };
         let performance =
             Performance { agent: A::NAME, sessions: self.sessions.clone(), answers: Arc::clone(&self.answers), stage };
         let turn = performance.turn(accepted).in_current_span();

@@ -27,6 +27,7 @@ use super::{
 use crate::aws::Aws;
 use crate::message::Usage;
 use crate::settings::{ModelPlace, ModelSettings};
+use crate::signal::measure;
 
 /// Models in the order they are asked.
 #[derive(Clone)]
@@ -253,13 +254,23 @@ impl Search {
             self.candidate().goes_on.store(false, Ordering::Relaxed);
         }
         let next = self.next(remedy, &error, must_go_on).await;
+        let throttles = throttles(&error);
         let blame = worth_telling(self.blame.take(), error);
         match next {
             Some(permit) => {
                 self.blame = Some(blame);
                 Ok(permit)
             }
-            None => Err(blame),
+            None => {
+                tracing::warn!(
+                    model = self.candidate().name,
+                    attempt = self.effort.made(),
+                    error_type = blame.name(),
+                    { measure::THROTTLES } = throttles,
+                    "no model answers"
+                );
+                Err(blame)
+            }
         }
     }
 
@@ -314,6 +325,8 @@ impl Search {
             error_type = error.name(),
             error = %error,
             continuing = must_go_on,
+            { measure::RETRIES } = 1,
+            { measure::THROTTLES } = throttles(error),
             "asking the model again"
         );
         sleep(pause).await;
@@ -334,6 +347,8 @@ impl Search {
             attempt = self.effort.made(),
             error_type = error.name(),
             continuing = must_go_on,
+            { measure::FAILOVERS } = 1,
+            { measure::THROTTLES } = throttles(error),
             "asking another model"
         );
         Some(permit)
@@ -347,6 +362,11 @@ fn worth_telling(before: Option<ModelError>, now: ModelError) -> ModelError {
         Some(before) if now.remedy() != Remedy::AskAgain => before,
         _ => now,
     }
+}
+
+/// What counts as a throttled call in the line that tells of it; none where it was something else.
+fn throttles(error: &ModelError) -> Option<u32> {
+    matches!(error, ModelError::Throttled { .. }).then_some(1)
 }
 
 fn milliseconds(duration: Duration) -> u64 {

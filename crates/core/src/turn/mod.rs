@@ -168,6 +168,19 @@ impl ToolCounts {
     }
 }
 
+// === impl CallFailure ===
+
+impl CallFailure {
+    /// The kind of failure, for traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "ToolFailure",
+            Self::TimedOut(_) => "TimedOut",
+            Self::Panicked => "Panicked",
+        }
+    }
+}
+
 // === impl Step ===
 
 impl Step {

@@ -114,12 +114,19 @@ async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome,
     let model = Script {
         calls: Mutex::new(calls.into_iter().map(|events| events.into_iter().map(Ok).collect()).collect()),
         cut: cut.clone(),
+        first_token: Arc::default(),
         events_left: Arc::new(Mutex::new(cut_after)),
     };
     let request = TurnRequest::new("How heavy am I?").tool(Weigh);
     let (events, mut seen) = mpsc::channel(100);
     let deadline = Instant::now() + Duration::from_mins(1);
-    let stage = Stage { model: Arc::new(model), delivery: Delivery::Streamed(events), deadline, cut };
+    let stage = Stage {
+        model: Arc::new(model),
+        delivery: Delivery::Streamed(events),
+        deadline,
+        cut,
+        first_token: Arc::default(),
+    };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     drop(stage);
     let mut saw = Vec::new();
@@ -220,6 +227,7 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
     let model = Script {
         calls: Mutex::new(vec![final_answer().into_iter().map(Ok).collect()]),
         cut: CancellationToken::new(),
+        first_token: Arc::default(),
         events_left: Arc::new(Mutex::new(usize::MAX)),
     };
     let (events, seen) = mpsc::channel(1);
@@ -230,6 +238,7 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
         delivery: Delivery::Streamed(events),
         deadline: Instant::now() + Duration::from_mins(1),
         cut: CancellationToken::new(),
+        first_token: Arc::default(),
     };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     assert_eq!(outcome.result, Err(TurnError::Cut));
@@ -273,7 +282,13 @@ impl Model for Asks {
 
 async fn whole(model: &Arc<Asks>, step: Step) -> TurnOutcome {
     let deadline = Instant::now() + Duration::from_mins(10);
-    let stage = Stage { model: model.clone(), delivery: Delivery::Whole, deadline, cut: CancellationToken::new() };
+    let stage = Stage {
+        model: model.clone(),
+        delivery: Delivery::Whole,
+        deadline,
+        cut: CancellationToken::new(),
+        first_token: Arc::default(),
+    };
     drive(step, &stage).await
 }
 

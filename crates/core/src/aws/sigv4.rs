@@ -1,15 +1,16 @@
-//! Requests signed as AWS wants them, for AgentCore Gateway.
+//! Requests signed as AWS wants them, where no client of the SDK sends them: AgentCore Gateway, OpenTelemetry's doors.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use agentcore_core::aws::Aws;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use http::{HeaderName, HeaderValue};
+
+use super::Aws;
 
 /// The name AgentCore's services are signed for.
 const SERVICE: &str = "bedrock-agentcore";
@@ -23,20 +24,28 @@ pub struct SigV4 {
 }
 
 /// A request as far as it is signed.
-pub(crate) struct Signable<'a> {
-    pub(crate) method: &'static str,
-    pub(crate) uri: &'a str,
-    pub(crate) headers: &'a [(&'a str, &'a str)],
-    pub(crate) body: &'a [u8],
+#[derive(Debug, Clone, Copy)]
+pub struct Signable<'a> {
+    /// The method, in capitals.
+    pub method: &'static str,
+    /// The whole address.
+    pub uri: &'a str,
+    /// The headers that are signed beside those that signing adds.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: &'a [u8],
 }
 
 /// Why a request cannot be signed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SigningError {
+pub enum SigningError {
+    /// The process is nobody to AWS.
     #[error("there are no AWS credentials to sign with")]
     NoProvider,
+    /// Whoever knows who it is does not say.
     #[error("AWS credentials cannot be had: {0}")]
     Credentials(#[from] aws_credential_types::provider::error::CredentialsError),
+    /// The request makes no sense to whoever signs.
     #[error("the request cannot be signed: {0}")]
     Request(String),
 }
@@ -64,7 +73,10 @@ impl SigV4 {
     }
 
     /// The headers that make the request a signed one.
-    pub(crate) async fn sign(&self, request: Signable<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, SigningError> {
+    ///
+    /// # Errors
+    /// When there are no credentials, or the request is none.
+    pub async fn sign(&self, request: Signable<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, SigningError> {
         let identity = self.identity().await?;
         let parameters = v4::SigningParams::builder()
             .identity(&identity)

@@ -3,6 +3,8 @@
 //! AgentCore may snapshot a started process and revive it days later in many places, so connections and
 //! credentials are made when they are first needed, not at start-up.
 
+pub mod sigv4;
+
 use std::time::Duration;
 
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
