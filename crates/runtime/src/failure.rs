@@ -116,6 +116,28 @@ impl Failure {
         Self::new(Code::Internal, "The agent failed unexpectedly. Please try again.")
     }
 
+    /// Whether the caller alone can mend it, or wanted no answer any more.
+    pub(crate) fn is_callers(&self) -> bool {
+        match self.code {
+            Code::InvalidJson
+            | Code::InvalidEncoding
+            | Code::InvalidPayload
+            | Code::UnknownAction
+            | Code::PayloadTooLarge
+            | Code::ContextTooLong
+            | Code::NothingAsked
+            | Code::Cut => true,
+            Code::ModelThrottled
+            | Code::ModelUnavailable
+            | Code::ModelTimeout
+            | Code::ModelRefused
+            | Code::MemoryUnavailable
+            | Code::Overloaded
+            | Code::SessionBusy
+            | Code::Internal => false,
+        }
+    }
+
     fn passing(code: Code, sentence: &str, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(code, sentence) }
     }

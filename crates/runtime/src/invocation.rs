@@ -4,7 +4,7 @@
 //! an [`Invocation`] back whose events and end it can wait for, or drop to cut the turn.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentcore_core::activity::{Activity, Busy};
 use agentcore_core::agent::{Agent, Context};
@@ -17,6 +17,7 @@ use agentcore_core::message::{Message, StopReason, Usage};
 use agentcore_core::model::Model;
 use agentcore_core::response_cache::{Question as CachedQuestion, ResponseCache};
 use agentcore_core::settings::{CONTEXT_TOKENS, ModelSettings};
+use agentcore_core::signal::attribute;
 use agentcore_core::tool::Question;
 use agentcore_core::turn::{Answer, Step, TurnError, TurnOutcome, TurnRequest};
 use bytes::Bytes;
@@ -25,15 +26,17 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::admission::{Admission, Admitted};
 use crate::audit;
 use crate::failure::Failure;
 use crate::payload;
+use crate::telemetry::invocation::{self, report};
 
 /// How many events may wait for a slow reader before the model is made to wait as well.
 const EVENTS_AHEAD: usize = 32;
@@ -208,7 +211,7 @@ impl<A: Agent> Invoker<A> {
         let stage = Stage {
             model: Arc::clone(&self.model),
             delivery,
-            deadline: Instant::now() + time,
+            deadline: (Instant::now() + time).into(),
             cut: cut.clone(),
             first_token: Arc::default(),
         };
@@ -250,13 +253,13 @@ impl Performance {
         let opening = timeout_at(self.stage.deadline, self.open(&key));
         let session = match self.stage.cut.run_until_cancelled(opening).await {
             Some(Ok(Ok(session))) => session,
-            Some(Ok(Err(error))) => return self.without_session(request, context, &key, &error).await,
-            Some(Err(_)) => return Err((&TurnError::OutOfTime).into()),
-            None => return Err((&TurnError::Cut).into()),
+            Some(Ok(Err(error))) => return self.without_session(request, context, &key, &error, began).await,
+            Some(Err(_)) => return Err(refused(&TurnError::OutOfTime, began)),
+            None => return Err(refused(&TurnError::Cut, began)),
         };
         gather_tools(&mut request).await;
         let outcome = self.perform(request, &key, &session).await;
-        report(&outcome, began);
+        report(&outcome, began, self.first_token());
         audit::record(self.agent, &key, &outcome.safety);
         let (answered, keepsake) = answered(outcome, context);
         if let Some(keepsake) = keepsake {
@@ -264,6 +267,10 @@ impl Performance {
         }
         drop((busy, admitted));
         answered
+    }
+
+    fn first_token(&self) -> Option<Instant> {
+        self.stage.first_token.get().map(|at| at.into_std())
     }
 
     async fn open(&self, key: &SessionKey) -> Result<OpenSession, OpenError> {
@@ -286,14 +293,16 @@ impl Performance {
         context: Context,
         key: &SessionKey,
         error: &OpenError,
+        began: Instant,
     ) -> Result<Answered, Failure> {
         match request.begin(Vec::new()) {
             step @ Step::Done(_) => {
                 let outcome = drive(step, &self.stage).await;
+                report(&outcome, began, self.first_token());
                 audit::record(self.agent, key, &outcome.safety);
                 answered(outcome, context).0
             }
-            _ => Err(error.into()),
+            _ => Err(refused(error, began)),
         }
     }
 
@@ -313,6 +322,7 @@ impl Performance {
         match (self.answers.find(&question), step) {
             (Some(answer), Step::CallModel(call)) => {
                 tracing::debug!("the same was asked before; its answer is given again");
+                Span::current().set_attribute(attribute::REUSED, true);
                 drive(call.answered(answer), &self.stage).await
             }
             (_, step) => {
@@ -322,6 +332,16 @@ impl Performance {
             }
         }
     }
+}
+
+/// An invocation that never became a turn.
+fn refused<'a, E>(error: &'a E, began: Instant) -> Failure
+where
+    Failure: From<&'a E>,
+{
+    let failure = Failure::from(error);
+    invocation::refused(&failure, began);
+    failure
 }
 
 /// What callers are told of a turn, and what its session keeps.
@@ -337,39 +357,5 @@ fn answered(outcome: TurnOutcome, context: Context) -> (Result<Answered, Failure
 async fn remember(session: OpenSession, keepsake: Keepsake) {
     if session.remember(keepsake).await == Stored::Soon {
         tracing::warn!("the memory is slow; the answer leaves before its turn is stored");
-    }
-}
-
-/// One line a turn: numbers and names, no words of anybody.
-fn report(outcome: &TurnOutcome, began: Instant) {
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let usage = outcome.usage;
-    match &outcome.result {
-        Ok(answer) => tracing::info!(
-            duration_ms,
-            stop_reason = answer.stop_reason.as_str(),
-            input_tokens = usage.input_tokens,
-            output_tokens = usage.output_tokens,
-            usd = usage.cost.usd(),
-            tool_calls = outcome.tools.calls,
-            tool_calls_in_vain = outcome.tools.in_vain(),
-            "turn answered"
-        ),
-        Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),
-        Err(TurnError::NothingAsked) => tracing::warn!(duration_ms, "replies to what nobody asked"),
-        Err(error) => {
-            tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed");
-        }
-    }
-}
-
-fn error_type(error: &TurnError) -> &'static str {
-    match error {
-        TurnError::Model(_) => "ModelError",
-        TurnError::EmptyAnswer { .. } => "EmptyAnswer",
-        TurnError::NotTheType { .. } => "NotTheType",
-        TurnError::OutOfTime => "OutOfTime",
-        TurnError::NothingAsked => "NothingAsked",
-        TurnError::Cut => "Cut",
     }
 }

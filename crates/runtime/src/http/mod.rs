@@ -8,7 +8,7 @@ mod body;
 pub(crate) mod context;
 mod events;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentcore_core::agent::Agent;
 use agentcore_core::guard::Safety;
@@ -28,11 +28,13 @@ use tracing::Instrument as _;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::invocation::{Answered, Invoker};
+use crate::telemetry::{Telemetry, invocation};
 
 /// What the handlers share.
 pub(crate) struct Http<A> {
     pub(crate) invoker: Invoker<A>,
     pub(crate) health: Health,
+    pub(crate) telemetry: Telemetry,
     /// Whether debug actions are answered: `AGENTCORE_DEBUG=1`.
     pub(crate) debug: bool,
 }
@@ -55,7 +57,12 @@ struct WholeAnswer<'a> {
 
 impl<A> Clone for Http<A> {
     fn clone(&self) -> Self {
-        Self { invoker: self.invoker.clone(), health: self.health.clone(), debug: self.debug }
+        Self {
+            invoker: self.invoker.clone(),
+            health: self.health.clone(),
+            telemetry: self.telemetry.clone(),
+            debug: self.debug,
+        }
     }
 }
 
@@ -93,20 +100,10 @@ fn ping_body(health: &Health) -> String {
 async fn invoke<A: Agent>(State(http): State<Http<A>>, request: Request<Body>) -> Response {
     let context = context::read(request.headers());
     let request_id = context.request_id.clone();
-    let span = tracing::info_span!("invocation", request_id, session_id = context.session_id);
+    let span = invocation::begin(A::NAME, request.headers(), &request_id, &context.session_id);
     let answering = async {
         let streamed = wants_events(request.headers());
-        match answer(&http, request, context, streamed).await {
-            Ok(response) => response,
-            Err(failure) => {
-                tracing::warn!(
-                    code = failure.code.as_str(),
-                    status = failure.code.status().as_u16(),
-                    "invocation refused"
-                );
-                failed(&failure, &request_id)
-            }
-        }
+        answer(&http, request, context, streamed).await.unwrap_or_else(|failure| failed(&failure, &request_id))
     };
     answering.instrument(span).await
 }
@@ -117,9 +114,14 @@ async fn answer<A: Agent>(
     context: agentcore_core::agent::Context,
     streamed: bool,
 ) -> Result<Response, Failure> {
+    let began = Instant::now();
     // Held from the first byte on: a session that is being talked to is busy.
     let busy = http.invoker.activity().begin("reading a payload");
-    let (body, admitted) = body::read(request, http.invoker.admission()).await?;
+    let refused = |failure: Failure| {
+        invocation::refused(&failure, began);
+        failure
+    };
+    let (body, admitted) = body::read(request, http.invoker.admission()).await.map_err(refused)?;
     if http.debug
         && let Some(action) = actions::asked(&body)
     {
@@ -128,7 +130,7 @@ async fn answer<A: Agent>(
         return actions::answer(&action, http);
     }
     let request_id = context.request_id.clone();
-    let accepted = http.invoker.accept(body, context, admitted).await?;
+    let accepted = http.invoker.accept(body, context, admitted).await.map_err(refused)?;
     let invocation = http.invoker.begin(accepted, streamed);
     if streamed {
         return Ok(events::response(invocation, request_id));
