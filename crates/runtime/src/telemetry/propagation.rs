@@ -28,7 +28,10 @@ pub(super) fn parent(headers: &HeaderMap, session_id: &str) -> Context {
         context = BaggagePropagator::new().extract_with_context(&context, &extractor);
     }
     let session = KeyValue::new(attribute::SESSION, session_id.to_owned());
-    context.with_baggage([session])
+    let told = context.baggage().iter().map(|(name, (value, _))| KeyValue::new(name.clone(), value.clone()));
+    // The last of one name counts.
+    let baggage: Vec<_> = told.chain([session]).collect();
+    context.with_baggage(baggage)
 }
 
 #[cfg(test)]
