@@ -29,4 +29,5 @@ mod resilience;
 mod second_cloud;
 mod socket;
 mod startup;
+mod telemetry;
 mod turns;

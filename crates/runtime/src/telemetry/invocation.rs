@@ -117,8 +117,8 @@ pub(super) fn milliseconds(began: Instant) -> f64 {
     (began.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// OpenTelemetry's numbers have a sign.
-fn signed(number: u64) -> i64 {
+/// OpenTelemetry's whole numbers have a sign; one that has none would be told as text.
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Subscriber, dispatcher::WeakDispatch};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -65,6 +65,8 @@ pub(super) fn begin(
             .with_tracked_inactivity(false)
             // Not every error that is told of within a span is the span's.
             .with_error_events_to_status(false)
+            // What went as it should, the span itself tells; a retry is an event in it.
+            .with_filter(filter_fn(|metadata| metadata.is_span() || *metadata.level() <= Level::WARN))
     });
     let lines = JsonLines { agent, records, instruments, dispatch: OnceLock::new() };
     let _ = tracing_subscriber::registry().with(levels).with(traces).with(lines).try_init();

@@ -10,6 +10,8 @@ use futures::future::BoxFuture;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use super::invocation::{milliseconds, signed};
+
 /// Watches another memory.
 pub(crate) struct WatchedMemory(pub(crate) Arc<dyn SessionMemory>);
 
@@ -27,7 +29,7 @@ impl SessionMemory for WatchedMemory {
             let began = Instant::now();
             let loaded = self.0.load(session, budget_tokens).instrument(span.clone()).await;
             if let Ok(loaded) = &loaded {
-                span.record(attribute::TURNS, loaded.turns.len());
+                span.record(attribute::TURNS, signed(loaded.turns.len() as u64));
             }
             tell(&span, "read", began, loaded.as_ref().err());
             loaded
@@ -59,12 +61,7 @@ fn tell(span: &Span, operation: &str, began: Instant, error: Option<&MemoryError
         span.record("otel.status_code", "ERROR");
     }
     let _within = span.enter();
-    tracing::info!(
-        operation,
-        error_type,
-        { measure::MEMORY } = super::invocation::milliseconds(began),
-        "session memory"
-    );
+    tracing::info!(operation, error_type, { measure::MEMORY } = milliseconds(began), "session memory");
 }
 
 fn kind(error: &MemoryError) -> &'static str {

@@ -22,6 +22,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::Telemetry;
 use super::content::Content;
 use super::instruments::{Instruments, ModelCalled};
+use super::invocation::signed;
 
 /// The kind of error of an answer that nobody waited for.
 const ABANDONED: &str = "Abandoned";
@@ -96,7 +97,7 @@ fn chat(model: &str, request: &ModelRequest) -> Span {
         { attribute::OPERATION } = span::CHAT,
         { attribute::PROVIDER } = PROVIDER,
         { attribute::REQUEST_MODEL } = model,
-        { attribute::MAX_TOKENS } = request.parameters.max_tokens,
+        { attribute::MAX_TOKENS } = i64::from(request.parameters.max_tokens),
         { attribute::RESPONSE_MODEL } = Empty,
         { attribute::ATTEMPTS } = Empty,
         { attribute::INPUT_TOKENS } = Empty,
@@ -189,12 +190,12 @@ impl Asked {
     fn answered(&mut self, usage: Usage, served: Option<&Served>) {
         if let Some(served) = served {
             self.span.record(attribute::RESPONSE_MODEL, served.model.as_str());
-            self.span.record(attribute::ATTEMPTS, served.attempts);
+            self.span.record(attribute::ATTEMPTS, i64::from(served.attempts));
         }
-        self.span.record(attribute::INPUT_TOKENS, usage.input_tokens);
-        self.span.record(attribute::OUTPUT_TOKENS, usage.output_tokens);
-        self.span.record(attribute::CACHE_READ_TOKENS, usage.cache_read_input_tokens);
-        self.span.record(attribute::CACHE_WRITE_TOKENS, usage.cache_write_input_tokens);
+        self.span.record(attribute::INPUT_TOKENS, signed(usage.input_tokens));
+        self.span.record(attribute::OUTPUT_TOKENS, signed(usage.output_tokens));
+        self.span.record(attribute::CACHE_READ_TOKENS, signed(usage.cache_read_input_tokens));
+        self.span.record(attribute::CACHE_WRITE_TOKENS, signed(usage.cache_write_input_tokens));
         self.span.record(attribute::USD, usage.cost.usd());
         if let Some(stop_reason) = &self.stop_reason {
             let reasons = vec![StringValue::from(stop_reason.as_str().to_owned())];

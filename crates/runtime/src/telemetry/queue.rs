@@ -112,7 +112,7 @@ impl<T> Entrance<T> {
     /// Puts one in, if there is room. Never waits.
     pub(super) fn put(&self, signal: T) {
         if self.signals.try_send(signal).is_err() {
-            self.trouble.lost(1, "more came at once than is kept");
+            self.trouble.lost(1);
         }
     }
 }
@@ -170,8 +170,8 @@ impl<T: Send> Exit<T> {
         }
         let signals = std::mem::replace(batch, Vec::with_capacity(BATCH));
         let count = signals.len() as u64;
-        if let Err(error) = (self.hand_over)(signals).await {
-            self.trouble.lost(count, &error.to_string());
+        if (self.hand_over)(signals).await.is_err() {
+            self.trouble.lost(count);
         }
     }
 }

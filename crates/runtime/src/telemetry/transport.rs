@@ -53,11 +53,15 @@ impl Transport {
 impl HttpClient for Transport {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let transport = self.clone();
+        let is_of_metrics = request.uri().path().ends_with("/metrics");
         let sent = self.work.spawn(async move { transport.send(request).await }).await;
         let sent = sent.unwrap_or_else(|_ended| Err("the process ends".into()));
         if let Err(error) = &sent {
-            // How many were in it, whoever filled the batch counts.
-            self.trouble.lost(0, &error.to_string());
+            self.trouble.failed(error.to_string());
+            if is_of_metrics {
+                // Nothing is lost, as the next batch has it too; but nobody else would tell.
+                self.trouble.lost(0);
+            }
         }
         sent
     }

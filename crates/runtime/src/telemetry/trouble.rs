@@ -13,19 +13,27 @@ const BETWEEN_LINES: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     lost: AtomicU64,
+    /// Why the last batch was not accepted.
+    reason: Mutex<Option<String>>,
     told: Mutex<Option<Instant>>,
 }
 
 // === impl Trouble ===
 
 impl Trouble {
-    /// So many signals are lost, and why. Told at once if nothing was told for a minute.
-    pub(super) fn lost(&self, signals: u64, reason: &str) {
+    /// A batch was not accepted.
+    pub(super) fn failed(&self, reason: String) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// So many signals are lost. Told at once if nothing was told for a minute.
+    pub(super) fn lost(&self, signals: u64) {
         self.lost.fetch_add(signals, Ordering::Relaxed);
         if self.may_tell() {
+            let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
             tracing::warn!(
                 { measure::LOST } = self.lost.swap(0, Ordering::Relaxed),
-                error = reason,
+                error = reason.as_deref().unwrap_or("more came at once than is kept"),
                 "traces or metrics cannot be handed over; check OTEL_EXPORTER_OTLP_ENDPOINT, or the role's rights"
             );
         }
