@@ -74,13 +74,13 @@ impl Played {
 
     pub(crate) fn stage(self: &Arc<Self>, delivery: Delivery) -> Stage {
         let deadline = Instant::now() + Duration::from_mins(1);
-        Stage { model: self.clone(), delivery, deadline, cut: CancellationToken::new() }
+        Stage { model: self.clone(), delivery, deadline, cut: CancellationToken::new(), first_token: Arc::default() }
     }
 
     fn next(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         self.asked.lock().expect("what was asked").push(request.clone());
         let next = self.answers.lock().expect("the list").pop_front();
-        next.ok_or_else(|| ModelError::Unavailable { reason: "the list is at its end".into() })
+        next.ok_or_else(|| ModelError::Unavailable { reason: "the list is at its end".into(), retry_after: None })
     }
 }
 
