@@ -221,7 +221,7 @@ impl From<&ModelError> for Failure {
                 Self::passing(
                     Code::ModelUnavailable,
                     "The model cannot be reached just now. Please try again.",
-                    UNAVAILABLE_WAIT,
+                    error.retry_after().map_or(UNAVAILABLE_WAIT, Duration::from_secs),
                 )
             }
             ModelError::AccessDenied { .. }

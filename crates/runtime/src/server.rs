@@ -18,7 +18,7 @@ use agentcore_core::memory::process::ProcessMemory;
 use agentcore_core::memory::sessions::{DEFAULT_QUEUE, Sessions};
 use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
-use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
+use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, Overruling, Settings, SettingsError};
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
@@ -176,7 +176,7 @@ impl<A: Agent> Server<A> {
         };
         let queue = parsed(read, "SESSION_QUEUE", "must be a whole number of invocations")?.unwrap_or(DEFAULT_QUEUE);
         let sessions = sessions.summarized_by(model.clone()).queue(queue);
-        let mut server = Self::assemble(agent, model, sessions, activity, Some(settings.model));
+        let mut server = Self::assemble(agent, model, sessions, activity, settings.model.overruling());
         server.function = function;
         server.address = SocketAddr::new(
             parsed(read, "HOST", "must be an IP address")?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -196,7 +196,7 @@ impl<A: Agent> Server<A> {
     pub fn new(agent: A, model: Arc<dyn Model>, memory: Arc<dyn SessionMemory>) -> Self {
         let activity = Activity::default();
         let sessions = Sessions::new(memory, DEFAULT_HISTORY_TOKENS, activity.clone());
-        Self::assemble(agent, model, sessions, activity, None)
+        Self::assemble(agent, model, sessions, activity, Overruling::default())
     }
 
     fn assemble(
@@ -204,7 +204,7 @@ impl<A: Agent> Server<A> {
         model: Arc<dyn Model>,
         sessions: Sessions,
         activity: Activity,
-        overruling: Option<ModelSettings>,
+        overruling: Overruling,
     ) -> Self {
         let health = Health::new(activity.clone());
         let invoker = Invoker::new(agent, model, overruling, sessions, activity);

@@ -249,7 +249,7 @@ impl Search {
         self.effort.failed();
         let remedy = error.remedy();
         self.tell_breaker(permit, remedy, &error);
-        if remedy == Remedy::AskOtherwise && must_go_on {
+        if must_go_on && error.refuses_prefill() {
             // The model would not go on, whatever its table says: what broke the answer stays the reason.
             self.candidate().goes_on.store(false, Ordering::Relaxed);
         }

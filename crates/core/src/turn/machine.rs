@@ -1,6 +1,7 @@
 //! The states of a turn and what leads from one to the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,13 +12,14 @@ use super::{Answer, CallFailure, CallOutcome, Step, ToolCounts, TurnError, TurnO
 use crate::guard::outgoing::Outgoing;
 use crate::guard::{Guard, Heard, Safety, SafetyAction, Severity, Verdict};
 use crate::history::{
-    CompleteTurn, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each, sendable, without_tools,
-    words,
+    BrokenOff, CompleteTurn, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each, sendable,
+    without_tools, words,
 };
 use crate::message::{
     ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
 };
 use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolChoice};
+use crate::settings::Overruling;
 use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};
 
 /// How often a turn is made shorter and asked again before it counts as too long.
@@ -56,7 +58,10 @@ struct Turn {
     rounds_left: u32,
     shrinks_left: u32,
     pinned: bool,
-    resumed: bool,
+    overruling: Overruling,
+    reusable_for: Option<Duration>,
+    /// The questions whose answers it went on with, where it was resumed.
+    resumed_by: Option<Vec<Question>>,
     usage: Usage,
     safety: Safety,
     counts: ToolCounts,
@@ -104,10 +109,14 @@ impl TurnRequest {
             return request.resume(history, paused);
         }
         let replies = self.replies.clone();
-        let PausedTurn { messages, results, questions } = paused;
+        let PausedTurn { messages, results, questions, broken_off } = paused;
         let mut turn = Turn::new(self, history, messages);
-        turn.resumed = true;
-        let is_asked = |reply: &Reply| questions.iter().any(|question| question.id == reply.id);
+        // Of a turn that went on and broke off, the same answers are taken again.
+        let answered_before = broken_off.map(|broken_off| broken_off.answered).unwrap_or_default();
+        let asked = || questions.iter().chain(&answered_before);
+        let is_asked = |reply: &Reply| asked().any(|question| question.id == reply.id);
+        let answered = |question: &&Question| replies.iter().any(|reply| reply.id == question.id);
+        turn.resumed_by = Some(asked().filter(answered).cloned().collect());
         if replies.is_empty() || !replies.iter().all(is_asked) {
             return turn.done(Err(TurnError::NothingAsked), None);
         }
@@ -119,8 +128,7 @@ impl TurnRequest {
             return turn.answered_by_guard(answer);
         }
         let calls = turn.request.messages.last().map(|last| last.tool_uses().cloned().collect());
-        let answered = |question: &Question| replies.iter().any(|reply| reply.id == question.id);
-        let waiting = questions.into_iter().filter(|question| !answered(question)).collect();
+        let waiting = questions.into_iter().filter(|question| !answered(&question)).collect();
         Step::CallTools(ToolRound { turn, calls: calls.unwrap_or_default(), known: results, waiting, replies })
     }
 }
@@ -128,7 +136,8 @@ impl TurnRequest {
 impl TurnRequest {
     /// Whether these are the tools that ask in `paused`.
     fn has_tools_of(&self, paused: &PausedTurn) -> bool {
-        paused.questions.iter().all(|question| self.tools.get(&question.tool).is_some())
+        let before = paused.broken_off.iter().flat_map(|broken_off| &broken_off.answered);
+        paused.questions.iter().chain(before).all(|question| self.tools.get(&question.tool).is_some())
     }
 }
 
@@ -148,6 +157,11 @@ impl ModelCall {
     /// Whether the caller hears this answer as it is written. Who is to answer is settled in silence.
     pub fn is_heard(&self) -> bool {
         self.0.choosing.is_none()
+    }
+
+    /// How long its answer may be given again, where it may.
+    pub fn reusable(&self) -> Option<Duration> {
+        self.0.reusable_for
     }
 
     /// What looks at the answer before it leaves.
@@ -236,6 +250,20 @@ impl ToolRound {
         })
     }
 
+    /// What an operator has set over what agents ask for.
+    pub(crate) fn overruling(&self) -> Overruling {
+        self.turn.overruling
+    }
+
+    /// Takes down what the calls spent, and what guards found in the course of them.
+    #[must_use]
+    pub(crate) fn accounted(mut self, usage: Usage, safety: Safety) -> Self {
+        self.turn.usage += usage;
+        // Whatever was done about it was done to a tool's words, not to the caller's.
+        self.turn.safety.raise_all(safety.flags, SafetyAction::None);
+        self
+    }
+
     /// The tools answered, in any order. The model reads one result a call, in the order it asked; where a
     /// tool asks a person, the turn ends with the question.
     pub fn returned(mut self, outcomes: Vec<CallOutcome>) -> Step {
@@ -262,7 +290,10 @@ impl ToolRound {
 
     fn end(mut self, error: TurnError, outcomes: Vec<CallOutcome>) -> Step {
         self.take_in(outcomes);
-        let Self { mut turn, known, .. } = self;
+        let Self { mut turn, known, waiting, .. } = self;
+        if turn.resumed_by.is_some() {
+            return turn.break_off(error, known, waiting, None);
+        }
         let content = known.into_iter().map(ContentBlock::ToolResult).collect();
         turn.push(Message { role: Role::User, content });
         turn.end_without_answer(error, None)
@@ -279,7 +310,7 @@ impl ToolRound {
                 continue;
             }
             match result {
-                Ok(output) => self.known.push(self.turn.worked(tool_use_id, output)),
+                Ok(output) => self.known.push(Turn::worked(tool_use_id, output)),
                 Err(CallFailure::Tool(ToolFailure::Ask(question))) => {
                     self.waiting.push(Question { id: tool_use_id, ..*question });
                 }
@@ -326,7 +357,9 @@ impl Turn {
             rounds_left: request.tool_rounds,
             shrinks_left: SHRINKS,
             pinned: request.pinned,
-            resumed: false,
+            overruling: request.overruling,
+            reusable_for: request.reusable_for,
+            resumed_by: None,
             usage: Usage::default(),
             safety: Safety::default(),
             counts: ToolCounts::default(),
@@ -435,8 +468,7 @@ impl Turn {
         Step::CallTools(ToolRound { turn: self, calls, known: Vec::new(), waiting: Vec::new(), replies: Vec::new() })
     }
 
-    fn worked(&mut self, tool_use_id: String, output: ToolOutput) -> ToolResult {
-        self.usage += output.usage;
+    fn worked(tool_use_id: String, output: ToolOutput) -> ToolResult {
         let said = output.content.into_iter().filter(|part| !is_blank(part)).map(acceptable);
         let mut content: Vec<ToolResultContent> = said.collect();
         if content.is_empty() {
@@ -480,7 +512,7 @@ impl Turn {
             output: None,
             questions: questions.clone(),
         };
-        self.done(Ok(answer), Some(TurnKept::Paused(PausedTurn { messages, results, questions })))
+        self.done(Ok(answer), Some(TurnKept::Paused(PausedTurn { messages, results, questions, broken_off: None })))
     }
 }
 
@@ -578,12 +610,33 @@ impl Turn {
             return self.done(Err(error), None);
         }
         self.forget_attempts();
+        if self.resumed_by.is_some() {
+            let results = self.request.messages.pop_if(|last| last.role == Role::User);
+            let results = results.iter().flat_map(Message::tool_results).cloned().collect();
+            return self.break_off(error, results, Vec::new(), so_far.map(text_only));
+        }
         self.request.messages.extend(so_far.map(text_only));
         let messages = self.without_redacted_words();
         let anything_said =
             messages.iter().any(|message| message.role == Role::Assistant && !message.content.is_empty());
         let kept = if anything_said { remembered(messages) } else { None };
         self.done(Err(error), kept.map(TurnKept::Whole))
+    }
+
+    /// A turn that went on by a person's answers ends without its own. It waits for the same answers once more, and
+    /// what its tools have done is not done again.
+    fn break_off(
+        mut self,
+        error: TurnError,
+        results: Vec<ToolResult>,
+        questions: Vec<Question>,
+        said: Option<Message>,
+    ) -> Step {
+        let messages = self.without_redacted_words();
+        let answered = self.resumed_by.clone().unwrap_or_default();
+        let said = said.filter(|message| !message.content.is_empty());
+        let broken_off = Some(BrokenOff { answered, said });
+        self.done(Err(error), Some(TurnKept::Paused(PausedTurn { messages, results, questions, broken_off })))
     }
 
     /// The turn's messages without words that a guardrail wants stored nowhere.
@@ -603,7 +656,7 @@ impl Turn {
     fn done(self, result: Result<Answer, TurnError>, kept: Option<TurnKept>) -> Step {
         // What was said in a crisis is what the rest of the session is about.
         let pinned = self.pinned || self.safety.severity == Severity::Crisis;
-        let resumed = self.resumed;
+        let resumed = self.resumed_by.is_some();
         Step::Done(TurnOutcome {
             result,
             keepsake: kept.map(|turn| Keepsake { turn, pinned, resumed }),

@@ -218,6 +218,7 @@ proptest! {
             messages,
             results: results.into_iter().map(|id| ToolResult::error(id, "no scale")).collect(),
             questions: questions.into_iter().map(ask).collect(),
+            broken_off: None,
         };
         let closed = paused.closed();
         assert_can_go_on(&messages_of(&closed));

@@ -66,7 +66,7 @@ impl Asked {
             | "InvalidSignatureException"
             | "ExpiredTokenException" => ModelError::AccessDenied { model, reason },
             "ModelStreamErrorException" => ModelError::BrokenStream { reason },
-            _ => ModelError::Unavailable { reason },
+            _ => ModelError::Unavailable { reason, retry_after },
         }
     }
 }
