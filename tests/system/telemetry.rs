@@ -20,9 +20,9 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
 /// A collector that runs.
-struct Collector {
-    endpoint: String,
-    process: Process,
+pub(crate) struct Collector {
+    pub(crate) endpoint: String,
+    pub(crate) process: Process,
 }
 
 /// A span as the collector printed it.
@@ -40,7 +40,7 @@ struct Span {
 // === impl Collector ===
 
 impl Collector {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (http, grpc) = (free_port(), free_port());
         let mut process = Process::start("rotel", collector(http, grpc));
         process.wait_for_port(http, START);
