@@ -81,11 +81,15 @@ fn as_many_wait_for_a_session_as_session_queue_says() {
 fn as_many_turns_run_as_max_concurrent_turns_says() {
     let aws = LocalAws::start_with(&["--fault", "slow=0,silence@0"]);
     let agent = Agent::start("test_agent", &aws.endpoint(), &[("MAX_CONCURRENT_TURNS", "1")]);
+    let until = |status: &str| {
+        let status = format!(r#""status":"{status}""#);
+        poll(PATIENCE, || Request::get("/ping").send(agent.port).body.contains(&status).then_some(())).expect(&status);
+    };
     // The first call takes its time to set AWS up; the next one asks the model at once.
     agent.say(OTHER, "Hello!");
+    until("Healthy");
     let served = begin(&agent, ONE);
-    let is_busy = || Request::get("/ping").send(agent.port).body.contains("HealthyBusy").then_some(());
-    poll(PATIENCE, is_busy).expect("it is let in");
+    until("HealthyBusy");
     assert_eq!(code(&agent.post(OTHER, "Hello!", "application/json")), "429 overloaded, retry-after 1");
     assert_eq!(Request::get("/ping").send(agent.port).status, 200, "a process that is full is well");
 
