@@ -67,6 +67,12 @@ pub struct Stage {
     pub first_token: Arc<OnceLock<Instant>>,
 }
 
+/// What a source had to give.
+struct Gathered {
+    source: Arc<dyn ToolSource>,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
 /// Collects the tools that are known only now: of the request and of its routes, from all sources at once. None is
 /// waited for longer than 5 s, nor for more than half of the time that is left: the turn goes on without it.
 pub async fn gather_tools(request: &mut TurnRequest, stage: &Stage) {
@@ -83,9 +89,10 @@ pub async fn gather_tools(request: &mut TurnRequest, stage: &Stage) {
     };
     let mut gathered = Vec::with_capacity(sources.len());
     for (source, found) in sources.iter().zip(found) {
-        match found {
-            Ok(tools) => gathered.push((Arc::clone(source), tools)),
-            Err(_) => tracing::warn!("a source of tools did not answer in time; the turn goes on without it"),
+        if let Ok(tools) = found {
+            gathered.push(Gathered { source: Arc::clone(source), tools });
+        } else {
+            tracing::warn!("a source of tools did not answer in time; the turn goes on without it");
         }
     }
     hand_out(request, &gathered);
@@ -101,9 +108,10 @@ fn collect_sources(request: &mut TurnRequest, sources: &mut Vec<Arc<dyn ToolSour
     request.routes_mut().for_each(|route| collect_sources(route, sources));
 }
 
-fn hand_out(request: &mut TurnRequest, gathered: &[(Arc<dyn ToolSource>, Vec<Arc<dyn Tool>>)]) {
+fn hand_out(request: &mut TurnRequest, gathered: &[Gathered]) {
     for source in request.tool_sources().to_vec() {
-        let tools = gathered.iter().find(|(known, _)| is_same(known, &source)).map(|(_, tools)| tools.clone());
+        let tools =
+            gathered.iter().find(|gathered| is_same(&gathered.source, &source)).map(|gathered| gathered.tools.clone());
         for name in request.add_from_source(tools.unwrap_or_default()) {
             tracing::warn!(tool = name, "a tool is left out: its name is taken or Bedrock would refuse it");
         }

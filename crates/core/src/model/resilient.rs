@@ -256,22 +256,18 @@ impl Search {
         let next = self.next(remedy, &error, must_go_on).await;
         let throttles = throttles(&error);
         let blame = worth_telling(self.blame.take(), error);
-        match next {
-            Some(permit) => {
-                self.blame = Some(blame);
-                Ok(permit)
-            }
-            None => {
-                tracing::warn!(
-                    model = self.candidate().name,
-                    attempt = self.effort.made(),
-                    error_type = blame.name(),
-                    { measure::THROTTLES } = throttles,
-                    "no model answers"
-                );
-                Err(blame)
-            }
+        if let Some(permit) = next {
+            self.blame = Some(blame);
+            return Ok(permit);
         }
+        tracing::warn!(
+            model = self.candidate().name,
+            attempt = self.effort.made(),
+            error_type = blame.name(),
+            { measure::THROTTLES } = throttles,
+            "no model answers"
+        );
+        Err(blame)
     }
 
     fn tell_breaker(&self, permit: Permit, remedy: Remedy, error: &ModelError) {

@@ -158,12 +158,11 @@ async fn read_in_place<A: Agent>(
     let mut payload = Payload::of(request);
     let read = {
         let mut reading = pin!(payload.read(http.invoker.admission()));
-        match timeout(PLACE_KEPT, &mut reading).await {
-            Ok(read) => read,
-            Err(_) => {
-                place = None;
-                reading.await
-            }
+        if let Ok(read) = timeout(PLACE_KEPT, &mut reading).await {
+            read
+        } else {
+            place = None;
+            reading.await
         }
     };
     match read {

@@ -21,7 +21,7 @@ async fn the_same_question_of_the_same_user_is_answered_again_without_the_model_
     let (again, asked) = ask(&served, Some("aoife"), "two", "for good: what is protein?").await;
     assert_eq!(asked, 1);
     let of =
-        |answer: &str| answer.split(r#""response":"#).nth(1).and_then(|rest| rest.split("]").next()).map(str::to_owned);
+        |answer: &str| answer.split(r#""response":"#).nth(1).and_then(|rest| rest.split(']').next()).map(str::to_owned);
     assert_eq!(of(&again), of(&first));
     assert!(first.contains(r#""totalTokens":15"#) && again.contains(r#""totalTokens":0"#), "{first}\n{again}");
 
