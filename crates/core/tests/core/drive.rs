@@ -114,7 +114,6 @@ async fn perform(calls: Vec<Vec<ModelEvent>>, cut_after: usize) -> (TurnOutcome,
     let model = Script {
         calls: Mutex::new(calls.into_iter().map(|events| events.into_iter().map(Ok).collect()).collect()),
         cut: cut.clone(),
-        first_token: Arc::default(),
         events_left: Arc::new(Mutex::new(cut_after)),
     };
     let request = TurnRequest::new("How heavy am I?").tool(Weigh);
@@ -227,7 +226,6 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
     let model = Script {
         calls: Mutex::new(vec![final_answer().into_iter().map(Ok).collect()]),
         cut: CancellationToken::new(),
-        first_token: Arc::default(),
         events_left: Arc::new(Mutex::new(usize::MAX)),
     };
     let (events, seen) = mpsc::channel(1);

@@ -58,7 +58,8 @@ pub(crate) async fn call_until(server: &McpServer, tool: &str, input: Value, cut
     let model = Arc::new(Caller { tool: tool.to_owned(), input, told: Mutex::default() });
     let (sender, mut events) = mpsc::channel(1_000);
     let deadline = Instant::now() + SOON * 4;
-    let stage = Stage { model: model.clone(), delivery: Delivery::Streamed(sender), deadline, cut };
+    let delivery = Delivery::Streamed(sender);
+    let stage = Stage { model: model.clone(), delivery, deadline, cut, first_token: std::sync::Arc::default() };
     drive(request.begin(Vec::new()), &stage).await;
     drop(stage);
     let mut progress = Vec::new();
