@@ -301,10 +301,10 @@ impl Performance {
         let room = CONTEXT_TOKENS.saturating_sub(request.estimated_tokens());
         let reusable = request.reusable();
         let step = if request.replies().is_empty() {
-            request.begin(session.history(room))
+            request.begin(session.earlier(room))
         } else {
             let paused = session.paused().cloned().unwrap_or_default();
-            request.resume(session.history_before_paused(room), paused)
+            request.resume(session.earlier_than_paused(room), paused)
         };
         let (Some(time), Step::CallModel(call)) = (reusable, &step) else {
             return drive(step, &self.stage).await;
@@ -370,6 +370,7 @@ fn error_type(error: &TurnError) -> &'static str {
         TurnError::NotTheType { .. } => "NotTheType",
         TurnError::OutOfTime => "OutOfTime",
         TurnError::NothingAsked => "NothingAsked",
+        TurnError::AskerGone => "AskerGone",
         TurnError::Cut => "Cut",
     }
 }

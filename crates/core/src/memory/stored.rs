@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, KeptTurn, Summary};
-use crate::history::{PausedTurn, complete, estimate_message, estimate_tokens};
+use crate::history::{PausedTurn, complete, estimate_message, estimate_result, estimate_tokens};
 use crate::message::Question;
 use crate::message::{Message, ToolResult};
 
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Paused {
         results: Vec<ToolResult>,
         questions: Vec<Question>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<String>,
     },
     Summary {
         text: String,
@@ -70,10 +72,7 @@ impl StoredEntry {
         let messages = self.messages.iter().map(estimate_message).sum::<usize>();
         match &self.kind {
             Kind::Whole => messages,
-            Kind::Paused { results, .. } => {
-                let answered = results.iter().map(|result| serde_json::to_string(result).map_or(0, |json| json.len()));
-                messages + estimate_tokens(answered.sum())
-            }
+            Kind::Paused { results, .. } => messages + results.iter().map(estimate_result).sum::<usize>(),
             Kind::Summary { text, .. } => estimate_tokens(text.len()),
         }
     }
@@ -86,8 +85,8 @@ impl StoredEntry {
                 .into_iter()
                 .map(|turn| Entry::Whole { turn: Arc::new(turn), pinned, resumed: std::mem::take(&mut resumed) })
                 .collect(),
-            Kind::Paused { results, questions } => {
-                let turn = Arc::new(PausedTurn { messages, results, questions });
+            Kind::Paused { results, questions, route } => {
+                let turn = Arc::new(PausedTurn { messages, results, questions, route });
                 vec![Entry::Paused { turn, pinned, resumed }]
             }
             Kind::Summary { text, covers, pinned } => {
@@ -105,8 +104,8 @@ impl From<&Entry> for StoredEntry {
                 Self { messages: turn.messages().to_vec(), kind: Kind::Whole, pinned: *pinned, resumed: *resumed }
             }
             Entry::Paused { turn, pinned, resumed } => {
-                let PausedTurn { messages, results, questions } = turn.as_ref().clone();
-                Self { messages, kind: Kind::Paused { results, questions }, pinned: *pinned, resumed: *resumed }
+                let PausedTurn { messages, results, questions, route } = turn.as_ref().clone();
+                Self { messages, kind: Kind::Paused { results, questions, route }, pinned: *pinned, resumed: *resumed }
             }
             Entry::Summary(Summary { text, covers, pinned }) => {
                 let pinned = pinned.iter().map(PinnedTurn::of).collect();

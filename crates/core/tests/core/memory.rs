@@ -41,6 +41,7 @@ pub(crate) fn waiting(question: &str) -> PausedTurn {
         messages: vec![Message::user(question), Message { role: Role::Assistant, content: calls }],
         results: vec![ToolResult::error("call-1", "sold out")],
         questions: vec![Question { id, tool, question: asked, details: serde_json::json!({ "choices": [1, 2] }) }],
+        route: Some("travel_agent".into()),
     }
 }
 

@@ -74,13 +74,7 @@ impl Played {
 
     pub(crate) fn stage(self: &Arc<Self>, delivery: Delivery) -> Stage {
         let deadline = Instant::now() + Duration::from_mins(1);
-        Stage {
-            model: self.clone(),
-            delivery,
-            deadline,
-            cut: CancellationToken::new(),
-            first_token: Arc::default(),
-        }
+        Stage { model: self.clone(), delivery, deadline, cut: CancellationToken::new(), first_token: Arc::default() }
     }
 
     fn next(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
