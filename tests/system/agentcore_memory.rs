@@ -94,6 +94,7 @@ async fn paused_and_pinned_turns_and_summaries_are_events_that_come_back_as_they
         results: Vec::new(),
         broken_off: None,
         questions: vec![question],
+        route: None,
     });
     let pinned = entry(1, Entry::Whole { turn: whole(talk("No nuts!")), pinned: true, resumed: false });
     let kept = KeptTurn { number: 1, at: pinned.at, pinned: true, turn: whole(talk("No nuts!")) };

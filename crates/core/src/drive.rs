@@ -34,6 +34,9 @@ const COUNT_TIME: Duration = Duration::from_secs(3);
 /// How long a turn waits for where its tools come from. What has not come by then is not among them.
 const SOURCE_TIME: Duration = Duration::from_secs(5);
 
+/// How long an answer whose rest a guard has replaced is read on for its count. The words have left; the end waits.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// How the caller wants the answer.
 #[derive(Debug, Clone)]
 pub enum Delivery {
@@ -272,11 +275,22 @@ impl Stage {
                     }
                 }
                 if outgoing.is_replaced() {
+                    self.count(stream, writing, events).await;
                     return StreamEnd::Replaced;
                 }
             } else if let Some(end) = self.tell(event, writing, events).await {
                 return end;
             }
+        }
+    }
+
+    /// Reads on, a moment long and without telling any of it, for the count of an answer whose rest a guard has
+    /// replaced: it comes last. Without it nobody knows what the answer costs.
+    async fn count(&self, stream: ModelEvents, writing: &mut AnswerInWriting, events: &mpsc::Sender<TurnEvent>) {
+        let mut counts = stream.filter_map(async |event| event.ok().filter(is_count)).boxed();
+        if let Ended::Well(Ok(Some(count))) = self.wait(timeout(LAST_WORD, counts.next())).await {
+            // Whoever has gone by now has heard all of the answer.
+            let _ = self.tell(count, writing, events).await;
         }
     }
 
@@ -387,6 +401,10 @@ fn tool_span(call: &ToolCall) -> Span {
         { attribute::TOOL_CALL } = call.id,
         { attribute::ERROR } = Empty,
     )
+}
+
+fn is_count(event: &ModelEvent) -> bool {
+    matches!(event, ModelEvent::Metadata { .. })
 }
 
 /// Tells a streaming caller an answer that no model wrote, in the events a model would have sent.

@@ -223,6 +223,9 @@ pub enum StopReason {
 }
 
 /// Tokens counted by the model and what they cost, summed over the model calls of a turn.
+///
+/// A call that is broken off, by the model, by a guard or by the end of the turn's time, is mostly never counted: the count is the
+/// last thing that Bedrock sends. Its tokens are not among these then, and the cost is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
@@ -236,13 +239,13 @@ pub struct Usage {
     pub cache_read_input_tokens: u64,
     /// Tokens of the prompt that were put into the prompt cache.
     pub cache_write_input_tokens: u64,
-    /// What they cost by the price table.
+    /// What they cost by the price table; left out of the JSON where it is unknown.
     #[serde(rename = "usd", skip_serializing_if = "Cost::is_unknown")]
     pub cost: Cost,
 }
 
 /// What model calls cost, in billionths of a US dollar, so that sums are exact; unknown as soon as one
-/// call's model has no price.
+/// call's model has no price, or its count never came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost(Option<u64>);
 
@@ -364,6 +367,18 @@ impl<'de> Deserialize<'de> for StopReason {
 
 // === impl Usage ===
 
+impl Usage {
+    /// That of a call whose count never came: it adds nothing to what is counted, and what it costs is not known.
+    pub const UNKNOWN: Self = Self {
+        input_tokens: 0,
+        output_tokens: 0,
+        total_tokens: 0,
+        cache_read_input_tokens: 0,
+        cache_write_input_tokens: 0,
+        cost: Cost::UNKNOWN,
+    };
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
@@ -379,7 +394,7 @@ impl std::ops::AddAssign for Usage {
 // === impl Cost ===
 
 impl Cost {
-    /// The cost of a call whose model has no price.
+    /// The cost of a call whose model has no price, or that nobody counted.
     pub const UNKNOWN: Self = Self(None);
 
     /// So many billionths of a US dollar.
@@ -393,7 +408,7 @@ impl Cost {
         self.0.map(|nano_usd| nano_usd as f64 / 1e9)
     }
 
-    /// Whether a model without a price took part.
+    /// Whether a call took part that has no price.
     pub fn is_unknown(&self) -> bool {
         self.0.is_none()
     }

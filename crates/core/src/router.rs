@@ -1,9 +1,13 @@
 //! One agent in front of several: each has a prompt and tools of its own, and they share the session.
 //!
 //! A rule may say who answers; where it doesn't, the model does, by one short question to the small model.
+//! Before anybody chooses, the guards of all of them read the message: a crisis is answered at once, whoever would have
+//! been chosen, and so is what all of them would answer alike. What else they find is told, and what they would answer or
+//! tell the model counts where their agent is chosen.
+//!
 //! Whoever answers reads the session's history and the whole turn is remembered as one, so a session never
 //! holds two halves of two agents. Tool calls of an agent with tools are left out of what one without them
-//! is shown, because Converse would refuse them.
+//! is shown, because Converse would refuse them. A reply to a question goes to the agent that asked.
 //!
 //! ```
 //! use agentcore_core::agent::{Agent, Context};
@@ -87,14 +91,19 @@ impl<P: Clone + Send + 'static> Router<P> {
     ///
     /// # Errors
     /// What that agent says of the payload.
+    #[expect(clippy::needless_pass_by_value, reason = "as every agent takes its payload")]
     pub fn turn(&self, payload: P, context: &Context) -> Result<TurnRequest, PayloadError> {
         let ruled = self.rule.as_ref().and_then(|rule| rule(&payload, context)).and_then(|name| self.named(name));
-        if let Some(agent) = ruled.or(self.agents.first().filter(|_| self.agents.len() == 1)) {
-            return (agent.turn)(payload, context);
+        if let Some(Routed { name, turn, .. }) = ruled.or(self.agents.first().filter(|_| self.agents.len() == 1)) {
+            let request = turn(payload.clone(), context)?.of_route(name);
+            // A reply is for who asked, whatever the rule says of it.
+            if request.replies().is_empty() {
+                return Ok(request);
+            }
         }
         let mut routes = Vec::with_capacity(self.agents.len());
         for Routed { name, description, turn } in &self.agents {
-            let request = turn(payload.clone(), context)?;
+            let request = turn(payload.clone(), context)?.of_route(name);
             routes.push(Route { name: (*name).to_owned(), description: description.clone(), request });
         }
         Ok(TurnRequest::choosing(routes))

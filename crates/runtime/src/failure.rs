@@ -191,6 +191,9 @@ impl From<&TurnError> for Failure {
                 Code::NothingAsked,
                 "No question of this session waits for these replies. Send what the user says as a new message.",
             ),
+            TurnError::AskerGone => {
+                Self::new(Code::NothingAsked, "Who asked is no longer there. Send what the user says as a new message.")
+            }
             TurnError::EmptyAnswer { .. } => {
                 Self::passing(Code::ModelUnavailable, "The model gave no answer. Please try again.", UNAVAILABLE_WAIT)
             }

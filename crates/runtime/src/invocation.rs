@@ -315,10 +315,10 @@ impl Performance {
     async fn perform(&self, request: TurnRequest, key: &SessionKey, session: &OpenSession) -> TurnOutcome {
         let room = CONTEXT_TOKENS.saturating_sub(request.estimated_tokens());
         let step = if request.replies().is_empty() {
-            request.begin(session.history(room))
+            request.begin(session.earlier(room))
         } else {
             let paused = session.paused().cloned().unwrap_or_default();
-            request.resume(session.history_before_paused(room), paused)
+            request.resume(session.earlier_than_paused(room), paused)
         };
         let call = match choose_route(step, &self.stage).await {
             Step::CallModel(call) => call,

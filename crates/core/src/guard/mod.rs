@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::history::CompleteTurn;
+use crate::history::{CompleteTurn, words};
+use crate::message::Role;
 
 /// Looks at a user's words before the model does and, if it wants to, at the model's before the user does.
 pub trait Guard: Send + Sync + 'static {
@@ -38,7 +39,8 @@ pub trait Guard: Send + Sync + 'static {
 pub struct Heard<'a> {
     /// The words of the message, all its texts.
     pub text: &'a str,
-    /// What was said before in the session, oldest first.
+    /// What is known of what was said before in the session, oldest first: also what is too much for the model. Of a turn
+    /// that goes on by somebody's reply, it is known as far as it came.
     pub history: &'a [Arc<CompleteTurn>],
 }
 
@@ -155,7 +157,9 @@ pub struct Safety {
 impl Heard<'_> {
     /// What the user said before, a message at a time, oldest first.
     pub fn earlier(&self) -> impl DoubleEndedIterator<Item = String> {
-        self.history.iter().map(|turn| turn.user_words())
+        let messages = self.history.iter().flat_map(|turn| turn.messages());
+        let said = messages.filter(|message| message.role == Role::User).map(|message| words(&message.content));
+        said.filter(|said| !said.is_empty())
     }
 }
 
@@ -199,6 +203,11 @@ impl Safety {
         for flag in flags {
             self.raise(flag, action);
         }
+    }
+
+    /// Takes down what was found, and nothing of what was to be done about it.
+    pub(crate) fn take_note(&mut self, found: Self) {
+        self.merge(Self { action: SafetyAction::None, ..found });
     }
 
     pub(crate) fn merge(&mut self, more: Self) {

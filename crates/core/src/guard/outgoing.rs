@@ -3,7 +3,10 @@
 //! No more is held than a guard needs to decide. Where no guard reviews answers, nothing is held at all.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::{Guard, Leaving, Review, Safety, SafetyAction};
 use crate::message::{ContentBlock, StopReason};
@@ -98,6 +101,44 @@ impl Outgoing {
             answer.stop_reason = StopReason::GuardrailIntervened;
         }
         answer
+    }
+
+    /// The same for an answer that is a value: each of its strings, the names of members among them unless they are
+    /// `known`.
+    ///
+    /// # Errors
+    /// When a guard would put its words in the place of the rest: those words. A value without its rest is none.
+    pub(crate) fn value(&mut self, value: Value, known: &HashSet<&str>) -> Result<Value, String> {
+        Ok(match value {
+            Value::String(text) => Value::String(self.member(&text)?),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.value(item, known)).collect::<Result<_, _>>()?)
+            }
+            Value::Object(members) => {
+                let mut passed = serde_json::Map::with_capacity(members.len());
+                for (name, member) in members {
+                    let name = if known.contains(name.as_str()) { name } else { self.member(&name)? };
+                    let member = self.value(member, known)?;
+                    passed.insert(name, member);
+                }
+                Value::Object(passed)
+            }
+            other => other,
+        })
+    }
+
+    /// One string of a value, which stands by itself.
+    fn member(&mut self, text: &str) -> Result<String, String> {
+        if !self.said.is_empty() {
+            self.said.push('\n');
+        }
+        let before = self.said.len();
+        let told = self.text(text);
+        if self.replaced {
+            let said = self.said.len() - before;
+            return Err(told[said..].trim().to_owned());
+        }
+        Ok(told)
     }
 
     fn text(&mut self, text: &str) -> String {

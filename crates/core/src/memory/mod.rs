@@ -25,7 +25,7 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::history::{CompleteTurn, Keepsake, PausedTurn, TurnKept, newest_within};
+use crate::history::{CompleteTurn, Earlier, Keepsake, PausedTurn, SentTurn, TurnKept, newest_within};
 use identity::SessionKey;
 
 /// How long a turn is kept, in days: Vitracka's promise to its users, and the `eventExpiryDuration` of
@@ -224,26 +224,34 @@ impl Loaded {
         self.summary.as_ref().map_or(0, |summary| summary.covers)
     }
 
-    /// What a call is sent of the session within `budget_tokens`, oldest first: the summary, pinned turns, and as
-    /// many of the newest turns as fit.
-    pub(crate) fn history(&self, budget_tokens: usize) -> Vec<Arc<CompleteTurn>> {
-        let (summary, chosen) = self.choose(budget_tokens);
-        let turns = self.turns.iter().zip(chosen).filter(|(_, chosen)| *chosen);
-        summary.into_iter().chain(turns.map(|(kept, _)| Arc::clone(&kept.turn))).collect()
+    /// What was said before the next turn. It is sent within `budget_tokens`, oldest first: the summary, pinned turns,
+    /// and as many of the newest turns as fit. Known of it is all that is held.
+    pub(crate) fn earlier(&self, budget_tokens: usize) -> Earlier {
+        let (summary, window) = self.choose(budget_tokens);
+        let summary = summary.map(|turn| SentTurn { turn, stays: true });
+        let turns = self.turns.iter().zip(window);
+        let turns = turns.filter_map(|(kept, turn)| Some(SentTurn { turn: turn?, stays: kept.pinned }));
+        Earlier { sent: summary.into_iter().chain(turns).collect(), known: self.known() }
     }
 
-    /// The same for the paused turn, which goes on: without itself.
-    pub(crate) fn history_before_paused(&self, budget_tokens: usize) -> Vec<Arc<CompleteTurn>> {
+    /// The same for the paused turn, which goes on: it is not sent beside itself, and yet known.
+    pub(crate) fn earlier_than_paused(&self, budget_tokens: usize) -> Earlier {
         let earlier = self.turns.iter().filter(|kept| !self.is_paused(kept)).cloned().collect();
-        Self { turns: earlier, summary: self.summary.clone(), ..Self::default() }.history(budget_tokens)
+        let before = Self { turns: earlier, summary: self.summary.clone(), ..Self::default() };
+        Earlier { known: self.known(), ..before.earlier(budget_tokens) }
+    }
+
+    fn known(&self) -> Vec<Arc<CompleteTurn>> {
+        let summary = self.summary.as_ref().and_then(summary::as_turn);
+        summary.into_iter().chain(self.turns.iter().map(|kept| Arc::clone(&kept.turn))).collect()
     }
 
     fn is_paused(&self, kept: &KeptTurn) -> bool {
         self.paused.as_ref().is_some_and(|waiting| waiting.shows(&kept.turn))
     }
 
-    /// Which turns are sent within `budget_tokens`, and the summary before them if it is.
-    fn choose(&self, budget_tokens: usize) -> (Option<Arc<CompleteTurn>>, Vec<bool>) {
+    /// As what each turn is sent within `budget_tokens`, none where it is not, and the summary before them if it is.
+    fn choose(&self, budget_tokens: usize) -> (Option<Arc<CompleteTurn>>, Vec<Option<Arc<CompleteTurn>>>) {
         let summary = self.summary.as_ref().and_then(summary::as_turn);
         let summary = summary.filter(|turn| turn.estimated_tokens() <= budget_tokens / 2);
         let left = budget_tokens - summary.as_ref().map_or(0, |turn| turn.estimated_tokens());
@@ -254,21 +262,22 @@ impl Loaded {
     /// is never one of them.
     pub(crate) fn dropped(&self, budget_tokens: usize) -> Vec<&KeptTurn> {
         let (_, chosen) = self.choose(budget_tokens);
-        let dropped = self.turns.iter().zip(chosen).filter(|(_, chosen)| !chosen).map(|(kept, _)| kept);
+        let dropped = self.turns.iter().zip(chosen).filter(|(_, chosen)| chosen.is_none()).map(|(kept, _)| kept);
         dropped.filter(|kept| kept.number > self.covers() && !self.is_paused(kept)).collect()
     }
 
     /// The pinned turns up to that number that are sent within `budget_tokens`.
     pub(crate) fn pinned_up_to(&self, number: u64, budget_tokens: usize) -> Vec<KeptTurn> {
         let (_, chosen) = self.choose(budget_tokens);
-        let sent = self.turns.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(kept, _)| kept);
+        let sent = self.turns.iter().zip(chosen).filter(|(_, chosen)| chosen.is_some()).map(|(kept, _)| kept);
         sent.filter(|kept| kept.pinned && kept.number <= number).cloned().collect()
     }
 
     /// Forgets turns that are not sent within `budget_tokens`, but for the newest of those that no summary tells:
     /// `dropped_tokens` of them, one at the least where that is not 0.
     pub(crate) fn let_go(&mut self, budget_tokens: usize, dropped_tokens: usize) {
-        let (_, mut keep) = self.choose(budget_tokens);
+        let (_, chosen) = self.choose(budget_tokens);
+        let mut keep: Vec<bool> = chosen.iter().map(Option::is_some).collect();
         let (covers, mut left, mut any) = (self.covers(), dropped_tokens, false);
         for (kept, keep) in self.turns.iter().zip(&mut keep).rev().filter(|(_, keep)| !**keep) {
             let tokens = kept.turn.estimated_tokens();
@@ -304,22 +313,35 @@ impl Summary {
     }
 }
 
-/// Which turns are sent within `budget_tokens`: pinned ones, the newest first, in up to half of it, and in the
-/// rest the longest end of the others that fits.
-fn window(turns: &[KeptTurn], budget_tokens: usize) -> Vec<bool> {
+/// As what each turn is sent within `budget_tokens`, none where it is not: pinned ones, the newest first, in up to half
+/// of it, and in the rest the longest end of the others that fits.
+///
+/// The newest turn is always among them: where it is too long, it is cut to half of what is left for it, so that
+/// there is room for those before it.
+fn window(turns: &[KeptTurn], budget_tokens: usize) -> Vec<Option<Arc<CompleteTurn>>> {
+    let mut left = budget_tokens;
+    let mut sent = vec![None; turns.len()];
     let mut pin_room = budget_tokens / 2;
-    let mut chosen = vec![false; turns.len()];
-    for (kept, chosen) in turns.iter().zip(&mut chosen).rev().filter(|(kept, _)| kept.pinned) {
-        if let Some(left) = pin_room.checked_sub(kept.turn.estimated_tokens()) {
-            (pin_room, *chosen) = (left, true);
+    for (kept, sent) in turns.iter().zip(&mut sent).rev().filter(|(kept, _)| kept.pinned) {
+        if let Some(room) = pin_room.checked_sub(kept.turn.estimated_tokens()) {
+            left -= pin_room - room;
+            pin_room = room;
+            *sent = Some(Arc::clone(&kept.turn));
         }
     }
-    let pinned_tokens = budget_tokens / 2 - pin_room;
-    let others = turns.iter().zip(&chosen).filter(|(_, chosen)| !**chosen);
+    if let (Some(newest), Some(place @ None)) = (turns.last(), sent.last_mut())
+        && newest.turn.estimated_tokens() > left
+        && let Some(cut) = newest.turn.cut_to(left / 2)
+    {
+        left -= cut.estimated_tokens();
+        *place = Some(Arc::new(cut));
+    }
+    let others = turns.iter().zip(&sent).filter(|(_, sent)| sent.is_none());
     let others: Vec<Arc<CompleteTurn>> = others.map(|(kept, _)| Arc::clone(&kept.turn)).collect();
-    let fitting = newest_within(&others, budget_tokens - pinned_tokens).len();
-    chosen.iter_mut().rev().filter(|chosen| !**chosen).take(fitting).for_each(|chosen| *chosen = true);
-    chosen
+    let fitting = newest_within(&others, left);
+    let places = sent.iter_mut().rev().filter(|sent| sent.is_none());
+    places.zip(fitting.iter().rev()).for_each(|(place, turn)| *place = Some(Arc::clone(turn)));
+    sent
 }
 
 /// The oldest moment still kept.

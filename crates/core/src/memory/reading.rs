@@ -39,7 +39,7 @@ impl Reading {
 
     /// The next older entry.
     pub fn stored(&mut self, at: Timestamp, number: u64, entry: StoredEntry) {
-        self.tokens = self.tokens.saturating_add(entry.estimated_tokens());
+        self.count(&entry);
         if let Kind::Summary { covers, .. } = &entry.kind {
             self.covers = self.covers.max(*covers);
         }
@@ -50,8 +50,13 @@ impl Reading {
     /// The next older entry, which somebody else wrote: it has no number, and may be a part of a turn.
     pub fn foreign(&mut self, at: Timestamp, messages: Vec<Message>) {
         let entry = StoredEntry::of_messages(messages);
-        self.tokens = self.tokens.saturating_add(entry.estimated_tokens());
+        self.count(&entry);
         self.found.push(Found { at, number: None, entry });
+    }
+
+    /// One that is longer than the budget is sent cut: it must not keep those before it from being read.
+    fn count(&mut self, entry: &StoredEntry) {
+        self.tokens = self.tokens.saturating_add(entry.estimated_tokens().min(self.budget_tokens));
     }
 
     /// Whether nothing older is wanted: twice the budget is read, or all that the newest summary does not tell.

@@ -27,7 +27,7 @@ use super::identity::SessionKey;
 use super::summary::{self, Draft};
 use super::{Entry, Loaded, MemoryError, Record, SessionMemory, Summary};
 use crate::activity::Activity;
-use crate::history::{CompleteTurn, Keepsake, PausedTurn};
+use crate::history::{Earlier, Keepsake, PausedTurn};
 use crate::model::Model;
 
 pub use super::arrivals::Place;
@@ -423,19 +423,23 @@ impl Sulk {
 // === impl OpenSession ===
 
 impl OpenSession {
-    /// What a new turn is sent of the session: the summary of what is no longer sent, pinned turns, and the newest
-    /// turns, oldest first. Together they fit `tokens_left` as well as the session's own budget; pinned turns take
-    /// half of that at the most. A paused turn that nobody answered is among them, closed by repair.
-    pub fn history(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
+    /// What was said before a new turn.
+    ///
+    /// It is sent the summary of what is no longer sent, pinned turns, and the newest turns, oldest first. Together they
+    /// fit `tokens_left` as well as the session's own budget; pinned turns take half of that at the most, and the newest
+    /// turn is cut where it is too long by itself. A paused turn that nobody answered is among them, closed by repair.
+    /// Known is all that the session holds, whatever fits.
+    pub fn earlier(&self, tokens_left: usize) -> Earlier {
         let budget = tokens_left.min(self.sessions.shared.history_tokens);
-        self.session.known.as_ref().map_or_else(Vec::new, |known| known.history(budget))
+        self.session.known.as_ref().map_or_else(Earlier::default, |known| known.earlier(budget))
     }
 
-    /// What the paused turn is sent when it goes on: the same without itself, and it takes its part of `tokens_left`.
-    pub fn history_before_paused(&self, tokens_left: usize) -> Vec<Arc<CompleteTurn>> {
+    /// What was said before the paused turn, when it goes on: it is not sent beside itself and takes its part of
+    /// `tokens_left`, but is known as far as it came.
+    pub fn earlier_than_paused(&self, tokens_left: usize) -> Earlier {
         let itself = self.paused().map_or(0, PausedTurn::estimated_tokens);
         let budget = tokens_left.saturating_sub(itself).min(self.sessions.shared.history_tokens);
-        self.session.known.as_ref().map_or_else(Vec::new, |known| known.history_before_paused(budget))
+        self.session.known.as_ref().map_or_else(Earlier::default, |known| known.earlier_than_paused(budget))
     }
 
     /// The turn that waits for a person's answer, where the session ends with one.

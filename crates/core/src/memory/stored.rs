@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, KeptTurn, Summary};
-use crate::history::{BrokenOff, PausedTurn, complete, estimate_message, estimate_tokens};
+use crate::history::{BrokenOff, PausedTurn, complete, estimate_message, estimate_result, estimate_tokens};
 use crate::message::Question;
 use crate::message::{Message, ToolResult};
 
@@ -36,6 +36,8 @@ pub(super) enum Kind {
         questions: Vec<Question>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         broken_off: Option<BrokenOff>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<String>,
     },
     Summary {
         text: String,
@@ -72,10 +74,7 @@ impl StoredEntry {
         let messages = self.messages.iter().map(estimate_message).sum::<usize>();
         match &self.kind {
             Kind::Whole => messages,
-            Kind::Paused { results, .. } => {
-                let answered = results.iter().map(|result| serde_json::to_string(result).map_or(0, |json| json.len()));
-                messages + estimate_tokens(answered.sum())
-            }
+            Kind::Paused { results, .. } => messages + results.iter().map(estimate_result).sum::<usize>(),
             Kind::Summary { text, .. } => estimate_tokens(text.len()),
         }
     }
@@ -88,8 +87,8 @@ impl StoredEntry {
                 .into_iter()
                 .map(|turn| Entry::Whole { turn: Arc::new(turn), pinned, resumed: std::mem::take(&mut resumed) })
                 .collect(),
-            Kind::Paused { results, questions, broken_off } => {
-                let turn = Arc::new(PausedTurn { messages, results, questions, broken_off });
+            Kind::Paused { results, questions, broken_off, route } => {
+                let turn = Arc::new(PausedTurn { messages, results, questions, broken_off, route });
                 vec![Entry::Paused { turn, pinned, resumed }]
             }
             Kind::Summary { text, covers, pinned } => {
@@ -107,8 +106,8 @@ impl From<&Entry> for StoredEntry {
                 Self { messages: turn.messages().to_vec(), kind: Kind::Whole, pinned: *pinned, resumed: *resumed }
             }
             Entry::Paused { turn, pinned, resumed } => {
-                let PausedTurn { messages, results, questions, broken_off } = turn.as_ref().clone();
-                let kind = Kind::Paused { results, questions, broken_off };
+                let PausedTurn { messages, results, questions, broken_off, route } = turn.as_ref().clone();
+                let kind = Kind::Paused { results, questions, broken_off, route };
                 Self { messages, kind, pinned: *pinned, resumed: *resumed }
             }
             Entry::Summary(Summary { text, covers, pinned }) => {

@@ -430,7 +430,7 @@ impl Answering {
             }
             // The answer is whole; only the count of its tokens is lost.
             Some(Err(_)) | None if self.seam.has_stopped() => {
-                self.seam.finish(Usage::default(), Metrics::default(), None, self.search.served());
+                self.seam.finish(Usage::UNKNOWN, Metrics::default(), None, self.search.served());
                 permit.succeeded();
                 Ok(())
             }

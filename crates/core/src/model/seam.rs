@@ -80,6 +80,10 @@ impl Seam {
         let white_space = &self.said[self.said.trim_end().len()..];
         let overlap = (!self.said.is_empty()).then(|| Overlap { said: white_space.to_owned(), again: String::new() });
         self.attempt = Attempt { overlap, ..Attempt::default() };
+        // What was written has its price, and nobody counted it.
+        if self.began {
+            self.usage += Usage::UNKNOWN;
+        }
     }
 
     /// The next event for the caller.

@@ -15,7 +15,8 @@ use crate::message::{ContentBlock, Message, Role, StopReason, ToolUse, Usage};
 pub struct AnswerInWriting {
     blocks: BTreeMap<usize, Block>,
     stop_reason: Option<StopReason>,
-    usage: Usage,
+    /// None until the model has counted.
+    usage: Option<Usage>,
     guardrail: Option<GuardrailTrace>,
     served: Option<Served>,
 }
@@ -44,7 +45,7 @@ impl AnswerInWriting {
             }
             ModelEvent::MessageStop { stop_reason } => self.stop_reason = Some(stop_reason.clone()),
             ModelEvent::Metadata { usage, guardrail, served, .. } => {
-                self.usage = *usage;
+                self.usage = Some(*usage);
                 self.guardrail.clone_from(guardrail);
                 self.served.clone_from(served);
             }
@@ -61,7 +62,7 @@ impl AnswerInWriting {
         Some(ModelAnswer {
             message: self.so_far(),
             stop_reason: self.stop_reason.clone()?,
-            usage: self.usage,
+            usage: self.usage.unwrap_or(Usage::UNKNOWN),
             guardrail: self.guardrail.clone(),
             served: self.served.clone(),
         })

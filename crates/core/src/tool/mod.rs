@@ -4,6 +4,7 @@
 //! [`typed`] makes one of an async function over a struct. Whether it is called, how often and what
 //! becomes of its answer is the turn machine's business.
 
+mod bounds;
 pub mod typed;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,6 +115,35 @@ pub enum ToolFailure {
 pub struct Toolbox {
     tools: Vec<Arc<dyn Tool>>,
     specs: Vec<ToolSpec>,
+}
+
+/// Why a tool cannot be one of a turn's. Bedrock would refuse every call that tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ToolRefused {
+    #[error("the tool name `{0}` is not of 1 to 64 of a-z, A-Z, 0-9, _ and -; give it another")]
+    Name(String),
+    #[error("the tool name `{0}` is taken already; give one of the two another")]
+    NameTaken(String),
+    #[error("the tool `{0}` has no description; say what it does and when to use it")]
+    NoDescription(String),
+    #[error("the input schema of the tool `{0}` is not an object's; give it \"type\": \"object\" at its root")]
+    NoObject(String),
+}
+
+// === impl ToolRefused ===
+
+impl ToolRefused {
+    /// The tool's name.
+    pub(crate) fn into_name(self) -> String {
+        let (Self::Name(name) | Self::NameTaken(name) | Self::NoDescription(name) | Self::NoObject(name)) = self;
+        name
+    }
+}
+
+/// Whether Bedrock takes this as a tool's name.
+pub(crate) fn is_tool_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=64).contains(&name.len()) && name.chars().all(allowed)
 }
 
 // === impl ToolCall ===
@@ -231,7 +261,7 @@ impl Toolbox {
     /// Puts one more tool in.
     ///
     /// # Panics
-    /// When another has its name, or Bedrock would refuse the name.
+    /// When another has its name, or Bedrock would refuse how the model is told about it: see [`ToolRefused`].
     pub fn add(&mut self, tool: impl Tool) {
         self.add_shared(Arc::new(tool));
     }
@@ -241,23 +271,35 @@ impl Toolbox {
     /// # Panics
     /// As [`Self::add`].
     pub fn add_shared(&mut self, tool: Arc<dyn Tool>) {
-        if let Err(name) = self.try_add(tool) {
-            panic!("the tool name `{name}` is taken already, or is not of 1 to 64 of a-z, A-Z, 0-9, _ and -");
+        if let Err(refused) = self.try_add(tool) {
+            panic!("{refused}");
         }
     }
 
-    /// Puts one more tool in, unless its name is taken or Bedrock would refuse it: then the name comes
-    /// back.
-    pub(crate) fn try_add(&mut self, tool: Arc<dyn Tool>) -> Result<(), String> {
+    /// Puts one more tool in, unless that would make Bedrock refuse every call of the turn.
+    pub(crate) fn try_add(&mut self, tool: Arc<dyn Tool>) -> Result<(), ToolRefused> {
         let spec = tool.spec();
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let fits = (1..=64).contains(&spec.name.len()) && spec.name.chars().all(allowed);
-        if !fits || self.get(&spec.name).is_some() {
-            return Err(spec.name);
+        if let Some(refused) = self.refusal_of(&spec) {
+            return Err(refused);
         }
         self.specs.push(spec);
         self.tools.push(tool);
         Ok(())
+    }
+
+    fn refusal_of(&self, spec: &ToolSpec) -> Option<ToolRefused> {
+        let name = || spec.name.clone();
+        if !is_tool_name(&spec.name) {
+            Some(ToolRefused::Name(name()))
+        } else if self.get(&spec.name).is_some() {
+            Some(ToolRefused::NameTaken(name()))
+        } else if spec.description.trim().is_empty() {
+            Some(ToolRefused::NoDescription(name()))
+        } else if spec.input_schema.get("type").and_then(Value::as_str) != Some("object") {
+            Some(ToolRefused::NoObject(name()))
+        } else {
+            None
+        }
     }
 
     /// About how many tokens it takes to tell a model of all of them, on the high side.

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::output::{OUTPUT_ATTEMPTS, OutputContract};
+use super::hearing::Opinion;
+use super::output::{Given, OUTPUT_ATTEMPTS, OutputContract};
 use super::route::{self, Route};
-use super::shrink::shrink;
+use super::shrink::Shrinking;
 use super::{Answer, CallFailure, CallOutcome, Step, ToolCounts, TurnError, TurnOutcome, TurnRequest, WITHHELD};
 use crate::guard::outgoing::Outgoing;
-use crate::guard::{Guard, Heard, Safety, SafetyAction, Severity, Verdict};
+use crate::guard::{Guard, Safety, SafetyAction, Severity};
 use crate::history::{
-    BrokenOff, CompleteTurn, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each, sendable,
-    without_tools, words,
+    BrokenOff, CompleteTurn, Earlier, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each,
+    sendable, without_tools, words,
 };
 use crate::message::{
     ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
@@ -22,8 +23,8 @@ use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolCh
 use crate::settings::Overruling;
 use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};
 
-/// How often a turn is made shorter and asked again before it counts as too long.
-const SHRINKS: u32 = 8;
+/// Said for a tool that asked a person whose answer a guard took up instead.
+const NOT_PASSED_ON: &str = "A person was asked. What the person said follows; it was answered without the tool.";
 
 /// Said for a tool that had nothing to say: Converse refuses a blank text.
 const NOTHING_TO_SHOW: &str = "(The tool gave nothing back.)";
@@ -55,8 +56,10 @@ struct Turn {
     output: Option<Returning>,
     /// While the model chooses who answers.
     choosing: Option<Box<Choosing>>,
+    /// As which of several agents it answers.
+    route: Option<String>,
     rounds_left: u32,
-    shrinks_left: u32,
+    shrinking: Shrinking,
     pinned: bool,
     overruling: Overruling,
     reusable_for: Option<Duration>,
@@ -78,8 +81,10 @@ struct Returning {
 
 struct Choosing {
     routes: Vec<Route>,
+    /// What the guards of each make of the message.
+    opinions: Vec<Opinion>,
     content: Vec<ContentBlock>,
-    history: Vec<Arc<CompleteTurn>>,
+    earlier: Earlier,
     instructions: String,
 }
 
@@ -87,58 +92,85 @@ struct Choosing {
 
 impl TurnRequest {
     /// Begins the turn, with what was said before it. The guards are asked first.
-    pub fn begin(self, history: Vec<Arc<CompleteTurn>>) -> Step {
-        let content = self.content.clone();
-        let said = words(&content);
-        let routes = self.routes.clone();
-        let mut turn = Turn::new(self, history, vec![Message { role: Role::User, content: content.clone() }]);
-        if let Some(answer) = turn.ask_guards(0, &said) {
+    pub fn begin(self, earlier: impl Into<Earlier>) -> Step {
+        let earlier = earlier.into();
+        let (content, routes) = (self.content.clone(), self.routes.clone());
+        let opinion = Opinion::of(&self.guards, &words(&content), &earlier.known);
+        let mut turn = Turn::new(self, earlier.clone(), vec![Message { role: Role::User, content: content.clone() }]);
+        if let Some(answer) = turn.heed(opinion) {
             return turn.answered_by_guard(answer);
         }
-        if !routes.is_empty() {
-            turn.choose(routes, content);
-        }
-        Step::CallModel(ModelCall(turn))
+        if routes.is_empty() { Step::CallModel(ModelCall(turn)) } else { turn.choose(routes, content, earlier) }
     }
 
-    /// Goes on with a turn that waits for a person, by what the person answered.
-    pub fn resume(self, history: Vec<Arc<CompleteTurn>>, paused: PausedTurn) -> Step {
-        if let Some(route) = self.routes.iter().find(|route| route.request.has_tools_of(&paused)) {
-            let mut request = route.request.clone();
-            request.guards.splice(0..0, self.guards);
-            return request.resume(history, paused);
+    /// Goes on with a turn that waits for a person, by what the person answered: as the agent that asked.
+    pub fn resume(self, earlier: impl Into<Earlier>, paused: PausedTurn) -> Step {
+        let is_asked = |reply: &Reply| paused.answerable().any(|question| question.id == reply.id);
+        if self.replies.is_empty() || !self.replies.iter().all(is_asked) {
+            return nothing_done(TurnError::NothingAsked);
         }
+        match self.asker(&paused) {
+            Some(request) => request.go_on(earlier.into(), paused),
+            None => nothing_done(TurnError::AskerGone),
+        }
+    }
+
+    /// The request as that of the agent which asks in `paused`, if there is one.
+    fn asker(self, paused: &PausedTurn) -> Option<Self> {
+        if self.routes.is_empty() {
+            let is_another = paused.route.is_some() && self.route.is_some() && paused.route != self.route;
+            return (!is_another).then_some(self);
+        }
+        let asks = |request: &Self| match &paused.route {
+            Some(name) => request.route.as_ref() == Some(name),
+            // It was stored before turns said who asks: then whoever has the tools, where that is plain.
+            None => paused.answerable().all(|question| request.tools.get(&question.tool).is_some()),
+        };
+        let mut askers = self.routes.into_iter().map(|route| route.request).filter(asks);
+        let mut asker = askers.next().filter(|_| askers.next().is_none())?;
+        asker.guards.splice(0..0, self.guards);
+        asker.pinned |= self.pinned;
+        Some(asker)
+    }
+
+    fn go_on(self, earlier: Earlier, paused: PausedTurn) -> Step {
         let replies = self.replies.clone();
-        let PausedTurn { messages, results, questions, broken_off } = paused;
-        let mut turn = Turn::new(self, history, messages);
+        let said: Vec<String> = replies.iter().map(said_by).collect();
+        let said = said.join("\n");
+        let opinion = Opinion::of(&self.guards, &said, &earlier.known);
+        let PausedTurn { messages, results, questions, broken_off, .. } = paused;
+        let mut turn = Turn::new(self, earlier, messages);
+        let answered = |question: &&Question| replies.iter().any(|reply| reply.id == question.id);
         // Of a turn that went on and broke off, the same answers are taken again.
         let answered_before = broken_off.map(|broken_off| broken_off.answered).unwrap_or_default();
-        let asked = || questions.iter().chain(&answered_before);
-        let is_asked = |reply: &Reply| asked().any(|question| question.id == reply.id);
-        let answered = |question: &&Question| replies.iter().any(|reply| reply.id == question.id);
-        turn.resumed_by = Some(asked().filter(answered).cloned().collect());
-        if replies.is_empty() || !replies.iter().all(is_asked) {
-            return turn.done(Err(TurnError::NothingAsked), None);
-        }
-        let said: Vec<String> = replies
-            .iter()
-            .map(|reply| reply.reply.as_str().map_or_else(|| reply.reply.to_string(), str::to_owned))
-            .collect();
-        if let Some(answer) = turn.ask_guards(0, &said.join("\n")) {
+        turn.resumed_by = Some(questions.iter().chain(&answered_before).filter(answered).cloned().collect());
+        let calls = turn.request.messages.last().map(|last| last.tool_uses().cloned().collect());
+        let calls: Vec<ToolUse> = calls.unwrap_or_default();
+        if let Some(answer) = turn.heed(opinion) {
+            let mut content = one_result_each(&calls, results, |_| NOT_PASSED_ON.to_owned());
+            content.push(ContentBlock::Text(said));
+            turn.push(Message { role: Role::User, content });
             return turn.answered_by_guard(answer);
         }
-        let calls = turn.request.messages.last().map(|last| last.tool_uses().cloned().collect());
         let waiting = questions.into_iter().filter(|question| !answered(&question)).collect();
-        Step::CallTools(ToolRound { turn, calls: calls.unwrap_or_default(), known: results, waiting, replies })
+        Step::CallTools(ToolRound { turn, calls, known: results, waiting, replies })
     }
 }
 
-impl TurnRequest {
-    /// Whether these are the tools that ask in `paused`.
-    fn has_tools_of(&self, paused: &PausedTurn) -> bool {
-        let before = paused.broken_off.iter().flat_map(|broken_off| &broken_off.answered);
-        paused.questions.iter().chain(before).all(|question| self.tools.get(&question.tool).is_some())
-    }
+/// What a person answered, in words.
+fn said_by(reply: &Reply) -> String {
+    reply.reply.as_str().map_or_else(|| reply.reply.to_string(), str::to_owned)
+}
+
+/// The end of a turn that never began.
+fn nothing_done(error: TurnError) -> Step {
+    Step::Done(TurnOutcome {
+        result: Err(error),
+        keepsake: None,
+        usage: Usage::default(),
+        safety: Safety::default(),
+        tools: ToolCounts::default(),
+    })
 }
 
 // === impl ModelCall ===
@@ -210,18 +242,24 @@ impl ModelCall {
     /// is made shorter.
     pub fn failed(self, error: ModelError, so_far: Option<Message>) -> Step {
         let Self(mut turn) = self;
+        let nothing_said = so_far.as_ref().is_none_or(|message| message.content.is_empty());
+        let may_have_cost = matches!(error, ModelError::BrokenStream { .. } | ModelError::Silent { .. });
+        if may_have_cost || !nothing_said {
+            turn.usage += Usage::UNKNOWN;
+        }
         if turn.choosing.is_some() {
             return turn.go_to(|_| 0);
         }
-        let nothing_said = so_far.as_ref().is_none_or(|message| message.content.is_empty());
         if matches!(error, ModelError::ContextTooLong { .. }) && nothing_said && turn.shrink() {
             return Step::CallModel(Self(turn));
         }
         turn.end_without_answer(TurnError::Model(error), so_far)
     }
 
-    /// The time is over; `so_far` is what had been written, and the answer if it is anything.
-    pub fn out_of_time(self, so_far: Option<Message>) -> Step {
+    /// The time is over; `so_far` is what had been written, and the answer if it is anything. What the call costs is
+    /// not known.
+    pub fn out_of_time(mut self, so_far: Option<Message>) -> Step {
+        self.0.usage += Usage::UNKNOWN;
         let said = so_far.map(text_only).filter(|message| !message.content.is_empty());
         match said {
             Some(message) if self.is_heard() && self.0.output.is_none() => {
@@ -232,7 +270,8 @@ impl ModelCall {
     }
 
     /// The caller went away or the process ends; `so_far` is what had been written, if anything.
-    pub fn cut(self, so_far: Option<Message>) -> Step {
+    pub fn cut(mut self, so_far: Option<Message>) -> Step {
+        self.0.usage += Usage::UNKNOWN;
         let so_far = so_far.filter(|_| self.is_heard());
         self.0.end_without_answer(TurnError::Cut, so_far)
     }
@@ -275,6 +314,9 @@ impl ToolRound {
         turn.counts.unknown += count(calls.iter().filter(|call| turn.tools.get(&call.name).is_none()));
         let content = one_result_each(&calls, known, |call| turn.why_no_result(call));
         turn.push(Message { role: Role::User, content });
+        if turn.rounds_left == 0 {
+            turn.insist_on_output();
+        }
         Step::CallModel(ModelCall(turn))
     }
 
@@ -323,17 +365,21 @@ impl ToolRound {
 // === impl Turn ===
 
 impl Turn {
-    fn new(request: TurnRequest, history: Vec<Arc<CompleteTurn>>, messages: Vec<Message>) -> Self {
+    fn new(request: TurnRequest, earlier: Earlier, messages: Vec<Message>) -> Self {
         let mut specs = request.tools.specs().to_vec();
+        specs.extend(gone_tools(&specs, &messages));
+        let output = request.output.map(|contract| contract.beside(&specs));
         let mut tool_choice = ToolChoice::Auto;
-        if let Some(contract) = &request.output {
-            tool_choice = if specs.is_empty() { ToolChoice::Tool(contract.spec.name.clone()) } else { ToolChoice::Any };
+        if let Some(contract) = &output {
+            let is_alone = request.tools.specs().is_empty() || request.tool_rounds == 0;
+            tool_choice = if is_alone { ToolChoice::Tool(contract.spec.name.clone()) } else { ToolChoice::Any };
             specs.push(contract.spec.clone());
         }
-        specs.extend(gone_tools(&specs, &messages));
+        let system = request.system_from.map_or(request.system, |compose| compose(&earlier.known));
+        let stays = earlier.sent.iter().map(|sent| sent.stays).collect();
+        let history = earlier.turns_sent();
         // Converse refuses tool calls in a conversation that has no tools.
         let history = if specs.is_empty() { history.iter().map(without_tools).collect() } else { history };
-        let system = request.system_from.map_or(request.system, |compose| compose(&history));
         let asked = ModelRequest {
             system,
             history,
@@ -348,14 +394,11 @@ impl Turn {
             request: asked,
             tools: request.tools,
             guards: request.guards,
-            output: request.output.map(|contract| Returning {
-                contract,
-                attempts_left: OUTPUT_ATTEMPTS,
-                tried_from: None,
-            }),
+            output: output.map(|contract| Returning { contract, attempts_left: OUTPUT_ATTEMPTS, tried_from: None }),
             choosing: None,
+            route: request.route,
             rounds_left: request.tool_rounds,
-            shrinks_left: SHRINKS,
+            shrinking: Shrinking::new(stays),
             pinned: request.pinned,
             overruling: request.overruling,
             reusable_for: request.reusable_for,
@@ -367,24 +410,15 @@ impl Turn {
         }
     }
 
-    /// Asks the guards from the one at `first` on about the user's words; the first that answers ends the
-    /// asking.
-    fn ask_guards(&mut self, first: usize, said: &str) -> Option<String> {
-        for guard in &self.guards[first..] {
-            match guard.inspect(&Heard { text: said, history: &self.request.history }) {
-                Verdict::Allow => {}
-                Verdict::Annotate { instruction, flags } => {
-                    self.safety.raise_all(flags, SafetyAction::Annotated);
-                    self.request.system.push_str("\n\n");
-                    self.request.system.push_str(&instruction);
-                }
-                Verdict::Answer { text, flags } => {
-                    self.safety.raise_all(flags, SafetyAction::Answered);
-                    return Some(text);
-                }
-            }
+    /// Does what the guards want done; their answer, if they have one.
+    fn heed(&mut self, Opinion { safety, instructions, answer }: Opinion) -> Option<String> {
+        self.safety.merge(safety);
+        for instruction in instructions {
+            self.request.system.push_str("\n\n");
+            self.request.system.push_str(&instruction);
         }
-        None
+        self.estimated_tokens = self.request.estimated_tokens();
+        answer
     }
 
     fn answered_by_guard(self, text: String) -> Step {
@@ -403,8 +437,7 @@ impl Turn {
     }
 
     fn shrink(&mut self) -> bool {
-        self.shrinks_left = self.shrinks_left.saturating_sub(1);
-        let shrunk = self.shrinks_left > 0 && shrink(&mut self.request);
+        let shrunk = self.shrinking.shrink(&mut self.request);
         self.estimated_tokens = self.request.estimated_tokens();
         shrunk
     }
@@ -417,11 +450,36 @@ impl Turn {
 
 /// Choosing who answers.
 impl Turn {
-    fn choose(&mut self, routes: Vec<Route>, content: Vec<ContentBlock>) {
-        let history = std::mem::take(&mut self.request.history);
-        let question = route::question(&routes, &content, &history);
+    /// Has the model choose who answers, unless the guards of those who may leave it no choice.
+    fn choose(mut self, routes: Vec<Route>, content: Vec<ContentBlock>, earlier: Earlier) -> Step {
+        let said = words(&content);
+        let opinions = routes.iter().map(|route| Opinion::of(&route.request.guards, &said, &earlier.known));
+        let opinions: Vec<Opinion> = opinions.collect();
+        if let Some(place) = Opinion::settles(&opinions) {
+            return match self.heed_one(opinions, place) {
+                Some(answer) => self.answered_by_guard(answer),
+                None => Step::CallModel(ModelCall(self)),
+            };
+        }
+        let question = route::question(&routes, &content, &self.request.history);
         let instructions = std::mem::replace(&mut self.request, question).system;
-        self.choosing = Some(Box::new(Choosing { routes, content, history, instructions }));
+        self.estimated_tokens = self.request.estimated_tokens();
+        self.choosing = Some(Box::new(Choosing { routes, opinions, content, earlier, instructions }));
+        Step::CallModel(ModelCall(self))
+    }
+
+    /// Does what the guards of one of several agents want done, and takes down what those of the others found; the
+    /// answer of the one's, if they have one.
+    fn heed_one(&mut self, opinions: Vec<Opinion>, place: usize) -> Option<String> {
+        let mut answer = None;
+        for (at, opinion) in opinions.into_iter().enumerate() {
+            if at == place {
+                answer = self.heed(opinion);
+            } else {
+                self.safety.take_note(opinion.safety);
+            }
+        }
+        answer
     }
 
     /// Goes on as the agent whose route is `chosen`, by its own prompt, tools and guards beside those of
@@ -430,18 +488,17 @@ impl Turn {
         let Some(choosing) = self.choosing.take() else {
             return Step::CallModel(ModelCall(self));
         };
-        let Choosing { mut routes, content, history, instructions } = *choosing;
-        let mut request = routes.swap_remove(chosen(&routes)).request;
-        let said = words(&content);
-        let guards_asked = self.guards.len();
+        let Choosing { mut routes, opinions, content, earlier, instructions } = *choosing;
+        let place = chosen(&routes);
+        let mut request = routes.swap_remove(place).request;
         request.guards.splice(0..0, self.guards);
         request.pinned |= self.pinned;
-        let mut turn = Self::new(request, history, vec![Message { role: Role::User, content }]);
+        let mut turn = Self::new(request, earlier, vec![Message { role: Role::User, content }]);
         if !instructions.is_empty() {
-            turn.request.system = format!("{}\n\n{instructions}", turn.request.system);
+            turn.request.system = format!("{}\n\n{}", turn.request.system, instructions.trim_start());
         }
         (turn.usage, turn.safety) = (self.usage, self.safety);
-        match turn.ask_guards(guards_asked, &said) {
+        match turn.heed_one(opinions, place) {
             Some(answer) => turn.answered_by_guard(answer),
             None => Step::CallModel(ModelCall(turn)),
         }
@@ -512,40 +569,61 @@ impl Turn {
             output: None,
             questions: questions.clone(),
         };
-        self.done(Ok(answer), Some(TurnKept::Paused(PausedTurn { messages, results, questions, broken_off: None })))
+        let (route, broken_off) = (self.route.clone(), None);
+        let paused = PausedTurn { messages, results, questions, broken_off, route };
+        self.done(Ok(answer), Some(TurnKept::Paused(paused)))
     }
 }
 
 /// An answer that must be a type.
 impl Turn {
     fn check_output(mut self, message: Message, stop_reason: &StopReason) -> Step {
-        let Some(returning) = &mut self.output else {
+        let Some(Returning { contract, .. }) = &self.output else {
             return self.finish(message, stop_reason.clone());
         };
-        let name = &returning.contract.spec.name;
-        let given = message.tool_uses().find(|call| call.name == *name).filter(|_| *stop_reason == StopReason::ToolUse);
+        let name = contract.spec.name.clone();
+        let calls_tools = *stop_reason == StopReason::ToolUse && message.tool_uses().next().is_some();
+        let given = message.tool_uses().find(|call| calls_tools && call.name == name);
+        let given = given.map(|call| contract.take(&call.input, &self.guards, &self.safety));
         let reason = match given {
-            Some(call) => match returning.contract.check(&call.input) {
-                Ok(()) => {
-                    let output = call.input.clone();
-                    return self.finish_with_output(output);
-                }
-                Err(reason) => reason,
-            },
-            None if *stop_reason == StopReason::ToolUse && message.tool_uses().next().is_some() => {
-                return self.ask_for_tools(message);
+            Some(Given::Output(output, found)) => {
+                self.safety.merge(found);
+                return self.finish_with_output(output);
+            }
+            Some(Given::Withheld(instead, found)) => {
+                self.safety.merge(found);
+                return self.finish(Message::assistant(instead), StopReason::GuardrailIntervened);
+            }
+            Some(Given::Misfit(reason)) => reason,
+            None if calls_tools && self.rounds_left > 0 => return self.ask_for_tools(message),
+            None if calls_tools => {
+                format!("No other tool may be called any more. Call the tool {name} to give the answer.")
             }
             None if *stop_reason == StopReason::MaxTokens => {
                 format!("The answer was cut at its longest. Call the tool {name} with a shorter one.")
             }
             None => format!("Call the tool {name} to give the answer."),
         };
-        returning.attempts_left -= 1;
-        returning.tried_from.get_or_insert(self.request.messages.len());
-        if returning.attempts_left == 0 {
-            return self.end_without_answer(TurnError::NotTheType { reason }, None);
+        self.try_again(message, reason)
+    }
+
+    fn try_again(mut self, message: Message, reason: String) -> Step {
+        let so_far = self.request.messages.len();
+        if let Some(returning) = &mut self.output {
+            returning.attempts_left -= 1;
+            returning.tried_from.get_or_insert(so_far);
+            if returning.attempts_left == 0 {
+                return self.end_without_answer(TurnError::NotTheType { reason }, None);
+            }
         }
         self.ask_again(message, &reason)
+    }
+
+    /// From here on the model may only give what must be returned, where something must.
+    fn insist_on_output(&mut self) {
+        if let Some(Returning { contract, .. }) = &self.output {
+            self.request.tool_choice = ToolChoice::Tool(contract.spec.name.clone());
+        }
     }
 
     fn ask_again(mut self, message: Message, reason: &str) -> Step {
@@ -585,8 +663,9 @@ impl Turn {
 impl Turn {
     fn finish(mut self, message: Message, stop_reason: StopReason) -> Step {
         let message = text_only(message);
-        // A filter that takes all words away has answered; anything else owes the caller a word.
-        let may_be_empty = stop_reason == StopReason::ContentFiltered;
+        // A filter that takes all words away has answered, and the bound of rounds is an answer by itself; anything else
+        // owes the caller a word.
+        let may_be_empty = matches!(stop_reason, StopReason::ContentFiltered | StopReason::ToolRoundsExceeded);
         if message.content.is_empty() && !may_be_empty {
             return self.end_without_answer(TurnError::EmptyAnswer { stop_reason }, None);
         }
@@ -636,7 +715,8 @@ impl Turn {
         let answered = self.resumed_by.clone().unwrap_or_default();
         let said = said.filter(|message| !message.content.is_empty());
         let broken_off = Some(BrokenOff { answered, said });
-        self.done(Err(error), Some(TurnKept::Paused(PausedTurn { messages, results, questions, broken_off })))
+        let paused = PausedTurn { messages, results, questions, broken_off, route: self.route.clone() };
+        self.done(Err(error), Some(TurnKept::Paused(paused)))
     }
 
     /// The turn's messages without words that a guardrail wants stored nowhere.

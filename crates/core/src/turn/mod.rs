@@ -21,9 +21,10 @@
 //!
 //! Each state is a type of its own, and its methods consume it: a turn cannot be told of results it
 //! did not ask for. Rooms: `request` is what an agent asks for, `machine` decides, `output` is the answer
-//! that must be a Rust type, `route` the choice between several agents, `shrink` what is left out when a
+//! that must be a Rust type, `hearing` what guards make of a message, `route` the choice between several agents, `shrink` what is left out when a
 //! conversation is too long.
 
+mod hearing;
 mod machine;
 mod output;
 mod request;
@@ -117,6 +118,9 @@ pub enum TurnError {
     /// Somebody answers what nobody asked.
     #[error("no question waits for this reply; send what the user says as a new message")]
     NothingAsked,
+    /// Somebody answers an agent that is not there any more.
+    #[error("the agent that asked is no longer there; send what the user says as a new message")]
+    AskerGone,
     /// The caller went away, or the process is ending.
     #[error("the turn was cut before its answer was complete")]
     Cut,

@@ -12,7 +12,7 @@ use crate::message::ContentBlock;
 use crate::model::{ModelParameters, ModelSize};
 use crate::settings::{CONTEXT_TOKENS, Overruling};
 use crate::tool::typed::JsonSchema;
-use crate::tool::{Reply, Tool, ToolSource, Toolbox};
+use crate::tool::{Reply, Tool, ToolRefused, ToolSource, Toolbox};
 
 /// Makes a system prompt of what was said before.
 type ComposeSystem = dyn Fn(&[Arc<CompleteTurn>]) -> String + Send + Sync;
@@ -37,6 +37,8 @@ pub struct TurnRequest {
     pub(super) reusable_for: Option<Duration>,
     pub(super) output: Option<OutputContract>,
     pub(super) routes: Vec<Route>,
+    /// As which of several agents it answers.
+    pub(super) route: Option<String>,
 }
 
 // === impl TurnRequest ===
@@ -67,6 +69,7 @@ impl TurnRequest {
             reusable_for: None,
             output: None,
             routes: Vec::new(),
+            route: None,
         }
     }
 
@@ -87,6 +90,11 @@ impl TurnRequest {
         request
     }
 
+    /// The turn of the agent that a router knows by that name.
+    pub(crate) fn of_route(self, name: &str) -> Self {
+        Self { route: Some(name.to_owned()), ..self }
+    }
+
     /// The system prompt.
     #[must_use]
     pub fn system(mut self, prompt: impl Into<String>) -> Self {
@@ -94,8 +102,8 @@ impl TurnRequest {
         self
     }
 
-    /// A system prompt made of what was said before in the session, oldest first, when the turn begins; it
-    /// takes the place of [`Self::system`].
+    /// A system prompt made of all that is known of what was said before in the session, oldest first, when the turn
+    /// begins; it takes the place of [`Self::system`].
     #[must_use]
     pub fn system_from(mut self, compose: impl Fn(&[Arc<CompleteTurn>]) -> String + Send + Sync + 'static) -> Self {
         self.system_from = Some(Arc::new(compose));
@@ -142,7 +150,8 @@ impl TurnRequest {
     /// One more tool the model may ask for.
     ///
     /// # Panics
-    /// When another has its name, or Bedrock would refuse the name.
+    /// When another has its name, or Bedrock would refuse how the model is told about it: by a name that is none, a
+    /// blank description, or a schema that is not an object's.
     #[must_use]
     pub fn tool(mut self, tool: impl Tool) -> Self {
         self.tools.add(tool);
@@ -214,7 +223,9 @@ impl TurnRequest {
     }
 
     /// The answer must be a `T`: the model is made to give it as the arguments of a tool, and is asked
-    /// again, with what was wrong, when it does not fit. [`super::Answer::output`] holds it.
+    /// again, with what was wrong, when it does not fit. [`super::Answer::output`] holds it. Guards review its strings
+    /// before it becomes the answer; where one replaces the rest, there is no output. Any type will do: one that is
+    /// not an object in JSON is told to the model as an object's one member.
     #[must_use]
     pub fn returning<T: serde::de::DeserializeOwned + JsonSchema + 'static>(mut self) -> Self {
         self.output = Some(OutputContract::of::<T>());
@@ -246,9 +257,10 @@ impl TurnRequest {
         &self.tools
     }
 
-    /// Takes tools of a source in; those whose names are taken come back.
+    /// Takes tools of a source in; the names of those come back that are taken, or that Bedrock would refuse.
     pub fn add_from_source(&mut self, tools: Vec<Arc<dyn Tool>>) -> Vec<String> {
-        tools.into_iter().filter_map(|tool| self.tools.try_add(tool).err()).collect()
+        let refused = tools.into_iter().filter_map(|tool| self.tools.try_add(tool).err());
+        refused.map(ToolRefused::into_name).collect()
     }
 
     /// The requests this one may become when the model chooses a route.

@@ -1,10 +1,12 @@
-//! What Converse refuses, written down apart from the code that avoids it.
+//! What Converse refuses, written down apart from the code that avoids it: the conversation's rules here, and those of
+//! the emulated Bedrock, which nobody wrote for this crate.
 
 use std::collections::HashSet;
 
 use agentcore_core::message::{ContentBlock, Message, Role, ToolResultContent, ToolResultStatus};
 use agentcore_core::model::{ModelRequest, ToolChoice};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 /// Says why Converse would refuse this request: the rules of its conversation, and those of its tools.
 pub(crate) fn refusal_of(request: &ModelRequest) -> Option<String> {
@@ -26,7 +28,37 @@ pub(crate) fn refusal_of(request: &ModelRequest) -> Option<String> {
         ToolChoice::Any if names.is_empty() => return Some("there is no tool to choose".into()),
         _ => {}
     }
-    refusal(&messages)
+    refusal(&messages).or_else(|| refusal_by_bedrock(request, &messages))
+}
+
+/// What the emulated Bedrock says of the request, as it goes over the wire.
+fn refusal_by_bedrock(request: &ModelRequest, messages: &[&Message]) -> Option<String> {
+    let mut body = json!({
+        "messages": messages,
+        "inferenceConfig": { "maxTokens": request.parameters.max_tokens },
+    });
+    if !request.system.is_empty() {
+        body["system"] = json!([{ "text": request.system }]);
+    }
+    if !request.tools.is_empty() {
+        let tools: Vec<Value> = request
+            .tools
+            .iter()
+            .map(|tool| {
+                json!({ "toolSpec": {
+                    "name": tool.name, "description": tool.description, "inputSchema": { "json": tool.input_schema },
+                }})
+            })
+            .collect();
+        body["toolConfig"] = json!({ "tools": tools });
+        match &request.tool_choice {
+            ToolChoice::Auto => {}
+            ToolChoice::Any => body["toolConfig"]["toolChoice"] = json!({ "any": {} }),
+            ToolChoice::Tool(name) => body["toolConfig"]["toolChoice"] = json!({ "tool": { "name": name } }),
+        }
+    }
+    let model = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
+    agentcore_local::bedrock::refusal_of(body.to_string().as_bytes(), model).map(|refusal| refusal.to_string())
 }
 
 /// Says why Converse would refuse these messages as the beginning of a conversation.

@@ -1,13 +1,15 @@
 use std::sync::Arc;
 
 use agentcore_core::history::{
-    CompleteTurn, INTERRUPTED, OPENED, PausedTurn, complete, newest_within, without_media_bytes,
+    CompleteTurn, INTERRUPTED, OPENED, PausedTurn, complete, estimate_block, newest_within, without_media_bytes,
 };
 use agentcore_core::message::{
     ContentBlock, Document, DocumentFormat, Image, ImageFormat, MediaSource, Message, Role, ToolResult,
     ToolResultContent, ToolResultStatus, ToolUse,
 };
+use agentcore_core::settings::{CONTEXT_TOKENS, DEFAULT_HISTORY_TOKENS};
 use agentcore_core::tool::Question;
+use agentcore_core::turn::TurnRequest;
 use proptest::prelude::*;
 
 use crate::converse_rules::{assert_can_go_on, call_id, text};
@@ -206,6 +208,38 @@ fn a_picture_costs_what_the_model_reads_of_it_and_not_its_bytes() {
     assert!(turn.without_media_bytes().estimated_tokens() < 50);
 }
 
+fn file(format: DocumentFormat, count: usize) -> ContentBlock {
+    ContentBlock::Document(Document { format, name: "plan".into(), source: bytes(count) })
+}
+
+#[test]
+fn a_file_is_estimated_by_what_the_model_may_read_of_it_and_not_by_its_bytes() {
+    let tokens = |format, count| estimate_block(&file(format, count));
+    assert_eq!(tokens(DocumentFormat::Pdf, 900), 1_002, "a small one");
+    assert_eq!(tokens(DocumentFormat::Pdf, 80_000), 10_002);
+    assert_eq!(tokens(DocumentFormat::Docx, 4_500_000), 20_002, "a large one");
+    assert_eq!(tokens(DocumentFormat::Csv, 30_000), 10_002, "text is what it is");
+    let in_s3 = MediaSource::S3Location { uri: "s3://plans/1.pdf".into(), bucket_owner: None };
+    let unseen = Document { format: DocumentFormat::Pdf, name: "plan".into(), source: in_s3 };
+    assert_eq!(estimate_block(&ContentBlock::Document(unseen)), 7_000);
+    let ContentBlock::Document(given) = file(DocumentFormat::Pdf, 80_000) else { unreachable!() };
+    let given = ToolResult {
+        tool_use_id: "call-1".into(),
+        content: vec![ToolResultContent::Document(given), ToolResultContent::Image(picture(bytes(3_000_000)))],
+        status: ToolResultStatus::Success,
+    };
+    assert_eq!(estimate_block(&ContentBlock::ToolResult(given)), 10_002 + 1_600 + 30);
+}
+
+#[test]
+fn whatever_files_converse_takes_the_history_still_fits_beside_them() {
+    let mut content = vec![ContentBlock::Text("Read these.".into())];
+    content.extend((0..5).map(|_| file(DocumentFormat::Pdf, 4_500_000)));
+    content.extend((0..20).map(|_| ContentBlock::Image(picture(bytes(3_700_000)))));
+    let room = CONTEXT_TOKENS - TurnRequest::saying(content).estimated_tokens();
+    assert!(room >= DEFAULT_HISTORY_TOKENS, "{room} tokens are left");
+}
+
 proptest! {
     #[test]
     fn a_paused_turn_is_closed_whatever_is_known_of_its_calls(
@@ -219,6 +253,7 @@ proptest! {
             results: results.into_iter().map(|id| ToolResult::error(id, "no scale")).collect(),
             questions: questions.into_iter().map(ask).collect(),
             broken_off: None,
+            route: None,
         };
         let closed = paused.closed();
         assert_can_go_on(&messages_of(&closed));

@@ -1,15 +1,26 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive};
 use agentcore_core::guard::outgoing::Outgoing;
 use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Safety, SafetyAction, Severity, Verdict};
-use agentcore_core::message::{Message, Role, StopReason};
-use agentcore_core::model::{BlockDelta, ModelEvent};
-use agentcore_core::turn::TurnRequest;
+use agentcore_core::message::{Message, Role, StopReason, Usage};
+use agentcore_core::model::{BlockDelta, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest};
+use agentcore_core::tool::typed::JsonSchema;
+use agentcore_core::turn::{TurnOutcome, TurnRequest};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
 use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::outcome::remembered;
-use crate::played::{Played, says, words};
+use crate::played::{Played, calls, says, words};
 
 const FLAG: Flag =
     Flag { kind: Cow::Borrowed("unsafe_goal"), rule: Cow::Borrowed("too_few_calories"), severity: Severity::Elevated };
@@ -127,6 +138,132 @@ async fn a_sentence_can_be_repaired_by_what_the_user_said_and_the_answer_goes_on
     assert_eq!(remembered(&tired)[1], Message::assistant("Good evening. Rest a little. Sleep well."));
     assert_eq!(tired.result.expect("an answer").stop_reason, StopReason::EndTurn);
     assert_eq!(tired.safety.action, SafetyAction::Replaced);
+}
+
+// === what a replaced answer costs ===
+
+/// Counts what it wrote a while after its last word.
+struct Counts(Duration);
+
+impl Model for Counts {
+    fn converse<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        unreachable!("it streams")
+    }
+
+    fn converse_stream<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+        let usage = Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, ..Usage::default() };
+        let (metrics, guardrail, served) = Default::default();
+        let events = [
+            delta("Eat 500 kcal a day. "),
+            delta("You will be thin."),
+            stop(),
+            ModelEvent::MessageStop { stop_reason: StopReason::EndTurn },
+            ModelEvent::Metadata { usage, metrics, guardrail, served },
+        ];
+        let after = self.0;
+        let told = stream::iter(events).then(move |event| async move {
+            if matches!(event, ModelEvent::Metadata { .. }) {
+                tokio::time::sleep(after).await;
+            }
+            Ok(event)
+        });
+        Box::pin(async { Ok(told.boxed()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_replaced_answer_costs_is_waited_for_a_moment_and_then_unknown() {
+    for (after, counted, events_of_count) in [(500, 15, 1), (5_000, 0, 0)] {
+        let (events, mut seen) = mpsc::channel(100);
+        let stage = Stage {
+            model: Arc::new(Counts(Duration::from_millis(after))),
+            delivery: Delivery::Streamed(events),
+            deadline: Instant::now() + Duration::from_mins(1),
+            cut: CancellationToken::new(),
+            first_token: Arc::default(),
+        };
+        let began = Instant::now();
+        let outcome = drive(TurnRequest::new("How?").guard(NoStarving).begin(Vec::new()), &stage).await;
+        assert!(began.elapsed() <= Duration::from_secs(1));
+        drop(stage);
+        let mut told = Vec::new();
+        while let Some(event) = seen.recv().await {
+            told.push(event);
+        }
+        assert_eq!(outcome.result.expect("an answer").message.text(), "Please eat enough.");
+        assert_eq!(words(&told), "Please eat enough.");
+        assert_eq!((outcome.usage.total_tokens, outcome.usage.cost.is_unknown()), (counted, counted == 0));
+        let counts = told.iter().filter(|event| matches!(event, TurnEvent::Model(ModelEvent::Metadata { .. })));
+        assert_eq!(counts.count(), events_of_count);
+    }
+}
+
+// === answers that are types ===
+
+/// What to do today.
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "only read")]
+struct Plan {
+    title: String,
+    steps: Vec<String>,
+    notes: BTreeMap<String, String>,
+    level: Level,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Easy,
+    #[serde(rename = "Run")]
+    Hard,
+}
+
+fn plan(title: &str, step: &str, note: &str, level: &str) -> ModelAnswer {
+    let plan = json!({"title": title, "steps": ["Walk.", step], "notes": {note: "ok"}, "level": level});
+    calls(&[("1", "plan", plan)])
+}
+
+async fn planned(said: &str, answers: impl IntoIterator<Item = ModelAnswer>) -> TurnOutcome {
+    let request = || TurnRequest::new(said).guard(NoStarving).returning::<Plan>().begin(Vec::new());
+    let answers: Vec<_> = answers.into_iter().collect();
+    let whole = Played::new(answers.clone()).performs(request()).await;
+    let (streamed, _) = Played::new(answers).streams(request()).await;
+    assert_eq!(whole.result, streamed.result);
+    assert_eq!(whole.safety, streamed.safety);
+    whole
+}
+
+#[tokio::test]
+async fn the_strings_of_an_answer_that_is_a_type_are_reviewed_before_it_is_the_answer() {
+    let fine = planned("How?", [plan("Today", "Rest.", "fasting", "easy")]).await;
+    assert!(fine.result.expect("an answer").output.is_some());
+    assert_eq!((fine.safety.flags.len(), fine.safety.action), (1, SafetyAction::None), "a name is a string as well");
+
+    for harmful in [
+        plan("Today", "Eat well. Eat 500 kcal.", "ok", "easy"),
+        plan("500 kcal", "Rest.", "ok", "easy"),
+        plan("Today", "Rest.", "500 kcal", "easy"),
+    ] {
+        let stopped = planned("How?", [harmful]).await;
+        let told = stopped.result.clone().expect("an answer");
+        assert_eq!((told.message.text().as_str(), told.output), ("Please eat enough.", None));
+        assert_eq!(told.stop_reason, StopReason::GuardrailIntervened);
+        assert_eq!(stopped.safety.action, SafetyAction::Replaced);
+        assert_eq!(remembered(&stopped), [Message::user("How?"), Message::assistant("Please eat enough.")]);
+    }
+}
+
+#[tokio::test]
+async fn a_string_can_be_repaired_and_what_then_does_not_fit_is_asked_for_again() {
+    let repaired = planned("I am tired", [plan("Today", "Run five miles.", "ok", "easy")]).await;
+    let output = repaired.result.expect("an answer").output.expect("a plan");
+    assert_eq!(output["steps"], json!(["Walk.", "Rest a little. "]));
+    assert_eq!(repaired.safety.action, SafetyAction::Replaced);
+
+    let tries = [plan("Today", "Rest.", "ok", "Run"), plan("Today", "Rest.", "ok", "easy")];
+    let again = planned("I am tired", tries).await;
+    assert_eq!(again.result.expect("an answer").output.expect("a plan")["level"], "easy");
+    assert_eq!(again.safety.action, SafetyAction::Annotated, "what was asked for again never left");
 }
 
 #[test]

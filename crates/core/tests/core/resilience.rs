@@ -369,10 +369,10 @@ async fn white_space_at_the_seam_is_neither_doubled_nor_lost_whoever_writes_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_only_lacks_its_count_is_whole() {
+async fn an_answer_that_only_lacks_its_count_is_whole_and_what_it_costs_is_not_known() {
     let model = Played::saying(&["Yes."]).then([Fate::BrokenAfter(4, broken())]);
     let answer = answered(&alone(&model)).await;
-    assert_eq!((answer.message, answer.usage), (Message::assistant("Yes."), Usage::default()));
+    assert_eq!((answer.message, answer.usage), (Message::assistant("Yes."), Usage::UNKNOWN));
     assert_eq!(model.calls(), 1);
 }
 

@@ -11,7 +11,8 @@ use agentcore_core::memory::process::ProcessMemory;
 use agentcore_core::memory::sessions::{OpenError, Sessions, Stored};
 use agentcore_core::memory::{Loaded, MemoryError, Record, SessionMemory};
 use agentcore_core::message::{
-    ContentBlock, Image, ImageFormat, MediaSource, Message, Role, ToolResult, ToolResultContent,
+    ContentBlock, Image, ImageFormat, MediaSource, Message, Role, ToolResult, ToolResultContent, ToolResultStatus,
+    ToolUse,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -88,7 +89,7 @@ async fn a_warm_session_reads_nothing_again() {
     let sessions = sessions(&memory, &activity);
     for number in 0..3 {
         let open = sessions.open(session("mine")).await.expect("opened");
-        assert_eq!(open.history(ALL).len(), number);
+        assert_eq!(open.earlier(ALL).turns_sent().len(), number);
         assert_eq!(open.remember(said("Hi", "Hello")).await, Stored::Already);
     }
     assert_eq!(memory.loads.load(Ordering::SeqCst), 1);
@@ -101,7 +102,7 @@ async fn a_failed_read_is_an_error_and_never_an_empty_history() {
     let sessions = sessions(&memory, &Activity::default());
     assert!(sessions.open(session("mine")).await.is_err());
     let open = sessions.open(session("mine")).await.expect("the memory is back");
-    assert_eq!(first_words(&open.history(ALL)), ["one"]);
+    assert_eq!(first_words(&open.earlier(ALL).turns_sent()), ["one"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +115,7 @@ async fn a_failed_write_is_tried_again_behind_the_answer_while_the_session_is_bu
     assert!(activity.is_busy(), "a turn that is not stored keeps the session alive");
 
     let open = sessions.open(session("mine")).await.expect("the next turn does not wait");
-    assert_eq!(first_words(&open.history(ALL)), ["one"]);
+    assert_eq!(first_words(&open.earlier(ALL).turns_sent()), ["one"]);
     open.remember(said("two", "Noted.")).await;
     sessions.close(Duration::from_mins(1)).await;
 
@@ -159,7 +160,7 @@ async fn a_session_shared_with_other_processes_is_read_anew_and_knows_its_own_la
     let open = shared.open(session("mine")).await.expect("opened");
 
     // Its own turn arrived after four failures, and yet was said first.
-    assert_eq!(first_words(&open.history(ALL)), ["one", "another process's"]);
+    assert_eq!(first_words(&open.earlier(ALL).turns_sent()), ["one", "another process's"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +196,7 @@ async fn those_who_open_a_session_wait_in_the_order_they_came() {
     drop(held);
     futures::future::join_all(waiting).await;
     let open = sessions.open(session("mine")).await.expect("opened");
-    assert_eq!(first_words(&open.history(ALL)), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(first_words(&open.earlier(ALL).turns_sent()), ["0", "1", "2", "3", "4", "5", "6", "7"]);
 }
 
 #[tokio::test]
@@ -236,9 +237,9 @@ async fn no_two_turns_of_a_session_are_ever_interleaved_and_none_is_lost() {
                     Err(error) => return Err(error),
                 };
                 assert_eq!(inside[place].fetch_add(1, Ordering::SeqCst), 0, "alone in the session");
-                let before = open.history(ALL).len();
+                let before = open.earlier(ALL).turns_sent().len();
                 tokio::task::yield_now().await;
-                assert_eq!(open.history(ALL).len(), before);
+                assert_eq!(open.earlier(ALL).turns_sent().len(), before);
                 inside[place].fetch_sub(1, Ordering::SeqCst);
                 open.remember(said(&number.to_string(), &before.to_string())).await;
                 Ok(())
@@ -283,9 +284,13 @@ async fn sessions_long_unused_are_read_again_and_lose_nothing() {
     }
     assert_eq!(memory.loads.load(Ordering::SeqCst), 4_200);
     let newest = sessions.open(session("4199")).await.expect("opened");
-    assert_eq!((newest.history(ALL).len(), memory.loads.load(Ordering::SeqCst)), (1, 4_200), "still at hand");
+    assert_eq!(
+        (newest.earlier(ALL).turns_sent().len(), memory.loads.load(Ordering::SeqCst)),
+        (1, 4_200),
+        "still at hand"
+    );
     let oldest = sessions.open(session("0")).await.expect("opened");
-    assert_eq!((oldest.history(ALL).len(), memory.loads.load(Ordering::SeqCst)), (1, 4_201), "read again");
+    assert_eq!((oldest.earlier(ALL).turns_sent().len(), memory.loads.load(Ordering::SeqCst)), (1, 4_201), "read again");
 }
 
 // === paused turns ===
@@ -300,8 +305,8 @@ async fn a_paused_turn_waits_in_its_session_in_this_process_and_in_another() {
     for sessions in [here, sessions(&memory, &Activity::default())] {
         let open = sessions.open(session("mine")).await.expect("opened");
         assert_eq!(open.paused(), Some(&waiting("book")));
-        assert_eq!(first_words(&open.history_before_paused(ALL)), ["one"]);
-        let shown = open.history(ALL);
+        assert_eq!(first_words(&open.earlier_than_paused(ALL).turns_sent()), ["one"]);
+        let shown = open.earlier(ALL).turns_sent();
         assert_eq!(first_words(&shown), ["one", "book"], "who goes on without answering sees what was asked");
         assert_can_go_on(shown.iter().flat_map(|turn| turn.messages()));
         let results: Vec<String> = shown[1].messages()[2].tool_results().map(words_of).collect();
@@ -326,7 +331,7 @@ async fn the_rest_of_a_paused_turn_takes_its_place_and_anything_else_does_not() 
     for (keepsake, shown, is_paused) in after {
         sessions.open(session("mine")).await.expect("opened").remember(keepsake).await;
         let open = sessions.open(session("mine")).await.expect("opened");
-        assert_eq!(first_words(&open.history(ALL)), shown);
+        assert_eq!(first_words(&open.earlier(ALL).turns_sent()), shown);
         assert_eq!(open.paused().is_some(), is_paused);
         let stored = memory.kept.load(&session("mine"), ALL).await.expect("loaded");
         assert_eq!(questions(&stored), shown, "stored as it is at hand");
@@ -342,8 +347,76 @@ async fn what_goes_on_makes_room_for_itself() {
     let paused = waiting(&"book ".repeat(100));
     sessions.open(session("mine")).await.expect("opened").remember(asked(paused.clone())).await;
     let open = sessions.open(session("mine")).await.expect("opened");
-    assert_eq!(open.history_before_paused(paused.estimated_tokens() + 20).len(), 1);
-    assert_eq!(open.history_before_paused(paused.estimated_tokens() + 5).len(), 0);
+    assert_eq!(open.earlier_than_paused(paused.estimated_tokens() + 20).turns_sent().len(), 1);
+    assert_eq!(open.earlier_than_paused(paused.estimated_tokens() + 5).turns_sent().len(), 0);
+}
+
+// === what fits ===
+
+/// A turn in which a tool gave so many bytes.
+fn looked_up(question: &str, bytes: usize) -> Keepsake {
+    let call = ToolUse { tool_use_id: "call-1".into(), name: "look_up".into(), input: serde_json::json!({}) };
+    let result = ToolResult {
+        tool_use_id: "call-1".into(),
+        content: vec![ToolResultContent::Text("x".repeat(bytes))],
+        status: ToolResultStatus::Success,
+    };
+    let messages = [
+        Message::user(question),
+        Message { role: Role::Assistant, content: vec![ContentBlock::ToolUse(call)] },
+        Message { role: Role::User, content: vec![ContentBlock::ToolResult(result)] },
+        Message::assistant("Found it."),
+    ];
+    kept(complete(messages).remove(0))
+}
+
+#[tokio::test]
+async fn a_turn_that_is_too_long_by_itself_is_sent_with_its_results_cut_and_others_before_it() {
+    let memory = Arc::new(Unreliable::default());
+    let here = sessions(&memory, &Activity::default());
+    for keepsake in [said("one", "Noted."), said("two", "Noted."), looked_up("look it up", 75_000)] {
+        here.open(session("mine")).await.expect("opened").remember(keepsake).await;
+    }
+    for sessions in [here, sessions(&memory, &Activity::default())] {
+        let open = sessions.open(session("mine")).await.expect("opened");
+        let sent = open.earlier(ALL).turns_sent();
+        assert_eq!(first_words(&sent), ["one", "two", "look it up"]);
+        assert!(sent.iter().map(|turn| turn.estimated_tokens()).sum::<usize>() <= 1_000);
+        let result = words_of(sent[2].messages()[2].tool_results().next().expect("a result"));
+        assert!(
+            result.starts_with("xxx") && result.ends_with("[The rest was left out: the conversation is too long.]")
+        );
+        assert_eq!(sent[2].messages()[3].text(), "Found it.");
+        assert_can_go_on(sent.iter().flat_map(|turn| turn.messages()));
+    }
+}
+
+#[tokio::test]
+async fn a_turn_whose_words_are_too_long_is_cut_as_well() {
+    let memory = Arc::new(Unreliable::default());
+    let sessions = sessions(&memory, &Activity::default());
+    let long = said(&"all my notes ".repeat(2_000), "Thank you.");
+    sessions.open(session("mine")).await.expect("opened").remember(long).await;
+    let sent = sessions.open(session("mine")).await.expect("opened").earlier(ALL).turns_sent();
+    assert!(sent[0].user_words().starts_with("all my notes all my notes"));
+    assert!(sent[0].estimated_tokens() <= 500);
+}
+
+#[tokio::test]
+async fn what_is_known_does_not_depend_on_what_fits() {
+    let memory = Arc::new(Unreliable::default());
+    let sessions = sessions(&memory, &Activity::default());
+    let crisis = Keepsake { pinned: true, ..said("I cannot go on", "Please call this number.") };
+    for keepsake in [crisis, said("two", "Noted."), asked(waiting("book"))] {
+        sessions.open(session("mine")).await.expect("opened").remember(keepsake).await;
+    }
+    let open = sessions.open(session("mine")).await.expect("opened");
+    for earlier in [open.earlier(0), open.earlier_than_paused(0)] {
+        assert_eq!(earlier.sent, []);
+        assert_eq!(first_words(&earlier.known), ["I cannot go on", "two", "book"]);
+    }
+    let stays: Vec<bool> = open.earlier(ALL).sent.iter().map(|sent| sent.stays).collect();
+    assert_eq!(stays, [true, false, false]);
 }
 
 // === pictures ===
@@ -363,7 +436,7 @@ async fn bytes_of_a_picture_end_with_their_turn() {
     }
     let open = sessions.open(session("mine")).await.expect("opened");
     let line = "What is this?[An image (jpeg, 5000 bytes) was here.]";
-    assert_eq!(first_words(&open.history(ALL)), [line, line]);
+    assert_eq!(first_words(&open.earlier(ALL).turns_sent()), [line, line]);
     assert_eq!(open.paused().expect("paused").messages[0].text(), line);
     let appended = memory.appended.lock().expect("the list");
     assert!(appended.iter().all(|record| !format!("{record:?}").contains("Image")), "none is stored");
@@ -385,7 +458,7 @@ proptest! {
                 let keepsake = Keepsake { pinned, ..said(&format!("{number:02}{}", "q".repeat(length)), "Noted.") };
                 sessions.open(session("mine")).await.expect("opened").remember(keepsake).await;
             }
-            sessions.open(session("mine")).await.expect("opened").history(budget)
+            sessions.open(session("mine")).await.expect("opened").earlier(budget).turns_sent()
         });
         assert_can_go_on(history.iter().flat_map(|turn| turn.messages()));
         let cost = |turn: &Arc<CompleteTurn>| turn.estimated_tokens();

@@ -102,7 +102,7 @@ impl Talk {
     }
 
     async fn history(&self) -> Vec<String> {
-        let history = self.open().await.history(ALL);
+        let history = self.open().await.earlier(ALL).turns_sent();
         assert_can_go_on(history.iter().flat_map(|turn| turn.messages()));
         first_words(&history).iter().map(|words| words.chars().take(8).collect()).collect()
     }
@@ -147,7 +147,7 @@ async fn turns_that_no_longer_fit_are_told_by_a_summary_once_enough_have_gathere
     assert_eq!(told, [[true; 4].as_slice(), &[false; 10]].concat());
 
     let open = talk.open().await;
-    insta::assert_snapshot!(open.history(ALL)[0].messages()[0].text(), @r"
+    insta::assert_snapshot!(open.earlier(ALL).turns_sent()[0].messages()[0].text(), @r"
     [Summary of what was said earlier in this conversation: information, not a request.
     Summary 1.
     End of the summary.]

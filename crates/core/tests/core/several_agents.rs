@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use agentcore_core::agent::{Agent, Context};
 use agentcore_core::delegate::Delegate;
-use agentcore_core::guard::{Flag, Guard, Heard, Severity, Verdict};
-use agentcore_core::history::complete;
+use agentcore_core::guard::{Flag, Guard, Heard, SafetyAction, Severity, Verdict};
+use agentcore_core::history::{PausedTurn, complete};
 use agentcore_core::memory::identity::SessionKey;
 use agentcore_core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
 use agentcore_core::model::{ModelRequest, ModelSize};
@@ -13,7 +13,7 @@ use agentcore_core::router::Router;
 use agentcore_core::settings::Overruling;
 use agentcore_core::tool::typed::{JsonSchema, tool};
 use agentcore_core::tool::{ToolCall, ToolFailure};
-use agentcore_core::turn::{Step, TurnRequest};
+use agentcore_core::turn::{Step, TurnError, TurnRequest};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -187,6 +187,170 @@ async fn the_guard_of_the_chosen_agent_is_asked_and_its_answer_is_streamed() {
     let (outcome, seen) = model.streams(request.begin(Vec::new())).await;
     assert_eq!(outcome.result.expect("an answer").message.text(), "A guard.");
     assert_eq!(words(&seen), "A guard.");
+}
+
+// === guards of several agents ===
+
+/// Answers a crisis, answers or annotates what it is told to, and flags all of it.
+struct Watches {
+    name: &'static str,
+    answers: &'static str,
+}
+
+impl Guard for Watches {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        let flag = |severity| vec![Flag { kind: heard.text.to_owned().into(), rule: self.name.into(), severity }];
+        match heard.text {
+            "crisis" => Verdict::Answer { text: format!("{} helps.", self.name), flags: flag(Severity::Crisis) },
+            text if text == self.answers => {
+                Verdict::Answer { text: format!("{} says no.", self.name), flags: flag(Severity::Elevated) }
+            }
+            "everybody" => Verdict::Answer { text: "Not here.".into(), flags: flag(Severity::Info) },
+            "low" => {
+                Verdict::Annotate { instruction: format!("Be gentle, {}.", self.name), flags: flag(Severity::Info) }
+            }
+            _ => Verdict::Allow,
+        }
+    }
+}
+
+struct GuardedCook;
+
+impl Agent for GuardedCook {
+    type Payload = Prompt;
+    const NAME: &'static str = "cook";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.system("You cook.").tool(tool(cook)).guard(Watches { name: "cook", answers: "squats" }))
+    }
+}
+
+struct GuardedTrainer;
+
+impl Agent for GuardedTrainer {
+    type Payload = Prompt;
+    const NAME: &'static str = "trainer";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.system("You train.").guard(Watches { name: "trainer", answers: "soup" }))
+    }
+}
+
+fn guarded(text: &str) -> TurnRequest {
+    let desk = Router::new("what to eat", GuardedCook).agent("how to move", GuardedTrainer);
+    desk.turn(prompt(text), &Context::default()).expect("a request")
+}
+
+fn to(name: &str) -> agentcore_core::model::ModelAnswer {
+    calls(&[("1", "route", json!({ "name": name }))])
+}
+
+#[tokio::test]
+async fn a_crisis_is_answered_before_any_model_reads_it_to_choose() {
+    let model = Played::new([]);
+    let (outcome, seen) = model.streams(guarded("crisis").begin(Vec::new())).await;
+    assert_eq!(outcome.result.expect("an answer").message.text(), "cook helps.");
+    assert_eq!(words(&seen), "cook helps.");
+    assert!(model.asked().is_empty());
+    assert_eq!(outcome.safety.severity, Severity::Crisis);
+    assert!(outcome.keepsake.expect("it is kept").pinned);
+}
+
+#[tokio::test]
+async fn what_all_guards_answer_alike_needs_no_choice() {
+    let model = Played::new([]);
+    let outcome = model.performs(guarded("everybody").begin(Vec::new())).await;
+    assert_eq!(outcome.result.expect("an answer").message.text(), "Not here.");
+    assert!(model.asked().is_empty());
+}
+
+#[tokio::test]
+async fn what_one_agents_guard_would_answer_is_answered_where_that_agent_is_chosen() {
+    let asked_trainer = Played::new([to("trainer")]).performs(guarded("soup").begin(Vec::new())).await;
+    assert_eq!(asked_trainer.result.expect("an answer").message.text(), "trainer says no.");
+    assert_eq!(asked_trainer.safety.action, SafetyAction::Answered);
+
+    let asked_cook = Played::new([to("cook"), says("Soup.")]).performs(guarded("soup").begin(Vec::new())).await;
+    assert_eq!(asked_cook.result.expect("an answer").message.text(), "Soup.");
+    assert_eq!(asked_cook.safety.action, SafetyAction::None, "it was found, and nothing done about it");
+    assert_eq!(asked_cook.safety.flags.len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_chosen_agents_guards_instruct_and_all_flags_are_told() {
+    let model = Played::new([to("trainer"), says("Rest.")]);
+    let outcome = model.performs(guarded("low").begin(Vec::new())).await;
+    assert_eq!(model.asked()[1].system, "You train.\n\nBe gentle, trainer.");
+    let rules: Vec<_> = outcome.safety.flags.iter().map(|flag| flag.rule.as_ref()).collect();
+    assert_eq!(rules, ["cook", "trainer"]);
+    assert_eq!(outcome.safety.action, SafetyAction::Annotated);
+}
+
+// === agents that ask ===
+
+/// Asks as the cook does, and is another.
+struct Baker;
+
+impl Agent for Baker {
+    type Payload = Prompt;
+    const NAME: &'static str = "baker";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.system("You bake.").tool(tool(cook)))
+    }
+}
+
+fn replying() -> Prompt {
+    serde_json::from_value(json!({"replies": [{"id": "2", "reply": "yes"}]})).expect("a payload")
+}
+
+#[tokio::test]
+async fn a_reply_goes_to_who_asked_among_those_with_the_same_tool_whatever_a_rule_says() {
+    let kitchen = || Router::new("what to eat", Cook).agent("what to bake", Baker);
+    let asks = || calls(&[("2", "cooking", json!({"dish": "bread"}))]);
+    let model = Played::new([calls(&[("1", "route", json!({"name": "baker"}))]), asks(), says("Enjoy.")]);
+    let request = kitchen().turn(prompt("Bread, please"), &Context::default()).expect("a request");
+    let waiting = paused(&model.performs(request.begin(Vec::new())).await).expect("a paused turn").clone();
+    let stored: PausedTurn = serde_json::from_value(serde_json::to_value(&waiting).expect("JSON")).expect("the same");
+
+    let ruled = kitchen().rule(|_, _| Some("cook"));
+    let request = ruled.turn(replying(), &Context::default()).expect("a request");
+    let outcome = model.performs(request.resume(Vec::new(), stored.clone())).await;
+    assert_eq!(outcome.result.expect("an answer").message.text(), "Enjoy.");
+    assert_eq!(model.asked()[2].system, "You bake.");
+
+    let without = Router::new("what to eat", Cook).agent("how to move", Trainer);
+    let request = without.turn(replying(), &Context::default()).expect("a request");
+    let outcome = model.performs(request.resume(Vec::new(), stored)).await;
+    assert_eq!(outcome.result, Err(TurnError::AskerGone));
+    assert_eq!(outcome.keepsake, None);
+}
+
+#[tokio::test]
+async fn who_was_named_by_a_rule_is_remembered_as_who_asked() {
+    let ruled = || {
+        Router::new("what to eat", Cook)
+            .agent("what to bake", Baker)
+            .rule(|payload, _| payload.prompt.as_ref().map(|_| "baker"))
+    };
+    let model = Played::new([calls(&[("2", "cooking", json!({"dish": "bread"}))]), says("Enjoy.")]);
+    let request = ruled().turn(prompt("Bread, please"), &Context::default()).expect("a request");
+    let waiting = paused(&model.performs(request.begin(Vec::new())).await).expect("a paused turn").clone();
+    let request = ruled().turn(replying(), &Context::default()).expect("a request");
+    model.performs(request.resume(Vec::new(), waiting)).await.result.expect("an answer");
+    assert_eq!(model.asked()[1].system, "You bake.");
+}
+
+#[tokio::test]
+async fn a_turn_stored_before_it_was_known_who_asks_goes_on_only_where_that_is_plain() {
+    let model = Played::new([to("cook"), calls(&[("2", "cooking", json!({"dish": "soup"}))]), says("Enjoy.")]);
+    let waiting = paused(&model.performs(asked("Soup, please").begin(Vec::new())).await).expect("paused").clone();
+    let old = PausedTurn { route: None, ..waiting };
+    let several = Router::new("what to eat", Cook).agent("what to bake", Baker);
+    let request = several.turn(replying(), &Context::default()).expect("a request");
+    assert_eq!(model.performs(request.resume(Vec::new(), old.clone())).await.result, Err(TurnError::AskerGone));
+    let request = desk().turn(replying(), &Context::default()).expect("a request");
+    model.performs(request.resume(Vec::new(), old)).await.result.expect("an answer");
 }
 
 // === agents as tools ===

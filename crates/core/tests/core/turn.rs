@@ -2,10 +2,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcore_core::guard::{Flag, Guard, Heard, Severity, Verdict};
-use agentcore_core::history::{CompleteTurn, INTERRUPTED, PausedTurn, complete};
-use agentcore_core::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolResultStatus, ToolUse, Usage};
-use agentcore_core::model::{ModelAnswer, ModelError};
+use agentcore_core::agent::{Agent, Context};
+use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Severity, Verdict};
+use agentcore_core::history::{CompleteTurn, Earlier, INTERRUPTED, PausedTurn, SentTurn, complete};
+use agentcore_core::message::{
+    ContentBlock, Image, ImageFormat, MediaSource, Message, Role, StopReason, ToolResult, ToolResultContent,
+    ToolResultStatus, ToolUse, Usage,
+};
+use agentcore_core::model::{ModelAnswer, ModelError, ModelRequest};
+use agentcore_core::payload::{PayloadError, Prompt};
+use agentcore_core::router::Router;
 use agentcore_core::tool::typed::JsonSchema;
 use agentcore_core::tool::{Question, Reply, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::{
@@ -188,6 +194,15 @@ fn tool_rounds_are_bounded() {
 }
 
 #[test]
+fn the_bound_of_rounds_is_told_also_where_the_model_says_nothing_beside_its_call() {
+    let step = TurnRequest::new("?").tool(Weigh).tool_rounds(0).begin(Vec::new());
+    let outcome = done(asked(step).answered(answer(vec![call("1", "weigh")], "tool_use")));
+    let told = outcome.result.clone().expect("an answer");
+    assert_eq!((told.stop_reason, told.message.content.len()), (StopReason::ToolRoundsExceeded, 0));
+    assert_can_go_on(remembered(&outcome));
+}
+
+#[test]
 fn what_a_guardrail_stopped_is_not_sent_again() {
     let step = TurnRequest::new("something forbidden").begin(Vec::new());
     let outcome = done(asked(step).answered(answer(vec![said("I cannot talk about that.")], "guardrail_intervened")));
@@ -231,6 +246,20 @@ fn a_cut_in_the_middle_of_an_answer_keeps_what_was_said() {
     let outcome = done(asked(step).cut(Some(Message::assistant("Hel"))));
     assert_eq!(outcome.result, Err(TurnError::Cut));
     assert_eq!(remembered(&outcome), [Message::user("Hi"), Message::assistant("Hel")]);
+}
+
+#[test]
+fn what_a_call_costs_that_broke_off_is_not_known() {
+    let call = || asked(TurnRequest::new("Hi").begin(Vec::new()));
+    let so_far = || Some(Message::assistant("Hel"));
+    let broke = ModelError::BrokenStream { reason: "reset".into() };
+    let cost = |step| done(step).usage.cost.usd();
+    assert_eq!(cost(call().out_of_time(so_far())), None);
+    assert_eq!(cost(call().out_of_time(None)), None);
+    assert_eq!(cost(call().cut(so_far())), None);
+    assert_eq!(cost(call().failed(broke, None)), None);
+    assert_eq!(cost(call().failed(unreachable_model(), so_far())), None);
+    assert_eq!(cost(call().failed(unreachable_model(), None)), Some(0.0), "nobody was asked");
 }
 
 #[test]
@@ -313,13 +342,29 @@ fn a_guard_hears_what_was_said_before_and_a_crisis_stays_in_the_history() {
 }
 
 #[test]
+fn a_guard_hears_what_the_session_knows_and_not_only_what_the_model_is_sent() {
+    let known = complete([Message::user("Help"), Message::assistant("How?")]).into_iter().map(Arc::new).collect();
+    let earlier = Earlier { sent: Vec::new(), known };
+    let asking = TurnRequest::new("Help").guard(Repeats).system_from(|history| format!("{} turns", history.len()));
+    let outcome = done(asking.clone().begin(earlier.clone()));
+    assert_eq!(outcome.result.expect("an answer").message.text(), "Again?");
+    let call = asked(
+        TurnRequest::new("Hello")
+            .guard(Repeats)
+            .system_from(|history| format!("{} turns", history.len()))
+            .begin(earlier),
+    );
+    assert_eq!((call.request().system.as_str(), call.request().history.len()), ("1 turns", 0));
+}
+
+#[test]
 fn a_system_prompt_can_be_made_of_what_was_said_before() {
     let before = complete([Message::user("I am Dee"), Message::assistant("Hello, Dee.")]);
     let request = TurnRequest::new("Hello").system_from(|history| {
         let said: Vec<String> = history.iter().map(|turn| turn.user_words()).collect();
         format!("You coach. They said: {said:?}")
     });
-    let call = asked(request.begin(before.into_iter().map(Arc::new).collect()));
+    let call = asked(request.begin(before.into_iter().map(Arc::new).collect::<Vec<_>>()));
     assert_eq!(call.request().system, r#"You coach. They said: ["I am Dee"]"#);
 }
 
@@ -498,6 +543,57 @@ fn a_turn_that_broke_off_after_the_reply_is_told_with_what_was_done_and_said_whe
 }
 
 #[test]
+fn a_guard_that_answers_a_reply_loses_neither_results_nor_what_was_said() {
+    let step = TurnRequest::new("Delete it all").tool(Weigh).begin(Vec::new());
+    let calls = vec![call("1", "weigh"), call("2", "weigh")];
+    let outcome = done(tools(asked(step).answered(answer(calls, "tool_use"))).returned(vec![asks("1"), result("2")]));
+    let reply = Reply { id: "1".into(), reply: json!("Help") };
+    let known =
+        complete([Message::user("Help"), Message::assistant("How?")]).into_iter().map(Arc::new).collect::<Vec<_>>();
+    let request = TurnRequest::replying(vec![reply]).tool(Weigh).guard(Repeats);
+    let outcome = done(request.resume(known, paused(&outcome).expect("paused").clone()));
+    assert_eq!(outcome.result.as_ref().expect("an answer").message.text(), "Again?");
+    let kept = outcome.keepsake.as_ref().expect("kept");
+    assert!(kept.resumed && kept.pinned);
+    assert_can_go_on(remembered(&outcome));
+    insta::assert_json_snapshot!(remembered(&outcome)[2], @r#"
+    {
+      "role": "user",
+      "content": [
+        {
+          "toolResult": {
+            "toolUseId": "1",
+            "content": [
+              {
+                "text": "A person was asked. What the person said follows; it was answered without the tool."
+              }
+            ],
+            "status": "error"
+          }
+        },
+        {
+          "toolResult": {
+            "toolUseId": "2",
+            "content": [
+              {
+                "text": "72 kg"
+              }
+            ],
+            "status": "success"
+          }
+        },
+        {
+          "text": "Help"
+        }
+      ]
+    }
+    "#);
+
+    let later = Heard { text: "Hello", history: &[Arc::new(complete(remembered(&outcome).to_vec()).remove(0))] };
+    assert_eq!(later.earlier().collect::<Vec<_>>(), ["Delete it all", "Help"], "a later guard hears it");
+}
+
+#[test]
 fn a_reply_to_what_nobody_asked_is_refused_and_changes_nothing() {
     let reply = Reply { id: "9".into(), reply: json!("yes") };
     let outcome = done(TurnRequest::replying(vec![reply]).tool(Weigh).resume(Vec::new(), PausedTurn::default()));
@@ -523,7 +619,6 @@ fn a_conversation_that_is_too_long_is_made_shorter_and_asked_again() {
         .flat_map(|turn| complete([Message::user(format!("q{turn}")), Message::assistant("a")]))
         .map(Arc::new)
         .collect();
-    let too_long = || ModelError::ContextTooLong { model: "m".into() };
     let mut step = TurnRequest::new("Hi").begin(history);
     let mut lengths = Vec::new();
     let outcome = loop {
@@ -537,8 +632,99 @@ fn a_conversation_that_is_too_long_is_made_shorter_and_asked_again() {
             Step::CallTools(_) => unreachable!(),
         }
     };
-    assert_eq!(lengths, [10, 5, 2, 1, 0]);
+    assert_eq!(lengths, [10, 5, 2, 0]);
     assert_eq!(outcome.result, Err(TurnError::Model(too_long())));
+}
+
+fn too_long() -> ModelError {
+    ModelError::ContextTooLong { model: "m".into() }
+}
+
+fn picture() -> Image {
+    Image { format: ImageFormat::Png, source: MediaSource::Bytes(vec![1, 2, 3].into()) }
+}
+
+/// A conversation in which there is something of every kind to leave out: so many turns, a summary and a pinned turn
+/// before them, and pictures everywhere.
+fn with_everything(turns: usize) -> ModelCall {
+    let turn = |content| complete([Message { role: Role::User, content }, Message::assistant("a")]).remove(0);
+    let sent = |turn, stays| SentTurn { turn: Arc::new(turn), stays };
+    let mut earlier = vec![sent(turn(vec![said("The summary.")]), true), sent(turn(vec![said("Pinned.")]), true)];
+    let content = || vec![said("q"), ContentBlock::Image(picture())];
+    earlier.extend((0..turns).map(|_| sent(turn(content()), false)));
+    let asking = TurnRequest::saying(vec![said("Hi"), ContentBlock::Image(picture())]).tool(Weigh);
+    let step = asking.begin(Earlier { sent: earlier, known: Vec::new() });
+    let round = tools(asked(step).answered(answer(vec![call("1", "weigh")], "tool_use")));
+    let output = vec![ToolResultContent::Text("x".repeat(5_000)), ToolResultContent::Image(picture())];
+    asked(round.returned(vec![CallOutcome { tool_use_id: "1".into(), result: Ok(output.into()) }]))
+}
+
+/// What a request holds: turns of history, pictures there, in the message and in the results, bytes of result text.
+fn holds(request: &ModelRequest) -> String {
+    let pictures = |messages: &[Message], of_tools: bool| {
+        let blocks = messages.iter().flat_map(|message| &message.content);
+        let counts = blocks.map(|block| match block {
+            ContentBlock::Image(_) if !of_tools => 1,
+            ContentBlock::ToolResult(result) if of_tools => {
+                result.content.iter().filter(|part| matches!(part, ToolResultContent::Image(_))).count()
+            }
+            _ => 0,
+        });
+        counts.sum::<usize>()
+    };
+    let past = request.history.iter().map(|turn| pictures(turn.messages(), false)).sum::<usize>();
+    let stays = request.history.iter().map(|turn| turn.user_words()).filter(|words| words.ends_with('.'));
+    let texts = request.messages.iter().flat_map(Message::tool_results).flat_map(|result| &result.content);
+    let longest = texts.filter_map(|part| match part {
+        ToolResultContent::Text(text) => Some(text.len()),
+        _ => None,
+    });
+    format!(
+        "{} turns ({}), pictures {past} {} {}, results {}",
+        request.history.len(),
+        stays.collect::<Vec<_>>().join(" "),
+        pictures(&request.messages, true),
+        pictures(&request.messages, false),
+        longest.max().unwrap_or(0)
+    )
+}
+
+#[test]
+fn pictures_go_before_text_and_the_summary_goes_last() {
+    let mut step = Step::CallModel(with_everything(8));
+    let mut held = Vec::new();
+    while let Step::CallModel(call) = step {
+        assert_eq!(refusal_of(call.request()), None);
+        assert_eq!(call.estimated_tokens(), call.request().estimated_tokens());
+        held.push(holds(call.request()));
+        step = call.failed(too_long(), None);
+    }
+    insta::assert_snapshot!(held.join("\n"), @"
+    10 turns (The summary. Pinned.), pictures 8 1 1, results 5000
+    10 turns (The summary. Pinned.), pictures 0 1 1, results 5000
+    10 turns (The summary. Pinned.), pictures 0 0 1, results 5000
+    10 turns (The summary. Pinned.), pictures 0 0 0, results 5000
+    6 turns (The summary. Pinned.), pictures 0 0 0, results 5000
+    4 turns (The summary. Pinned.), pictures 0 0 0, results 5000
+    2 turns (The summary. Pinned.), pictures 0 0 0, results 5000
+    2 turns (The summary. Pinned.), pictures 0 0 0, results 2555
+    2 turns (The summary. Pinned.), pictures 0 0 0, results 1332
+    2 turns (The summary. Pinned.), pictures 0 0 0, results 721
+    2 turns (The summary. Pinned.), pictures 0 0 0, results 555
+    1 turns (The summary.), pictures 0 0 0, results 555
+    0 turns (), pictures 0 0 0, results 555
+    ");
+}
+
+#[test]
+fn a_session_of_any_length_leaves_steps_to_cut_tool_results() {
+    let mut step = Step::CallModel(with_everything(500));
+    let mut shortest = usize::MAX;
+    while let Step::CallModel(call) = step {
+        shortest = shortest.min(call.request().estimated_tokens());
+        step = call.failed(too_long(), None);
+    }
+    assert!(shortest < 500, "{shortest} tokens are left");
 }
 
 #[test]
@@ -577,6 +763,7 @@ enum Happening {
     Answer { content: Vec<ContentBlock>, stop_reason: String },
     Failure(Option<String>),
     TooLong,
+    Replaced(String),
     Cut(Option<String>),
     OutOfTime(Option<String>),
     Results(Vec<CallOutcome>),
@@ -619,6 +806,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(content, reason)| Happening::Answer { content, stop_reason: reason.into() }),
         1 => so_far().prop_map(Happening::Failure),
         1 => Just(Happening::TooLong),
+        1 => text().prop_map(Happening::Replaced),
         1 => so_far().prop_map(Happening::Cut),
         1 => so_far().prop_map(Happening::OutOfTime),
         6 => outcomes().prop_map(Happening::Results),
@@ -638,6 +826,9 @@ fn happen(step: Step, happening: Happening) -> Step {
         (Step::CallModel(call), Happening::TooLong) => {
             call.failed(ModelError::ContextTooLong { model: "m".into() }, None)
         }
+        (Step::CallModel(call), Happening::Replaced(text)) if call.is_heard() => {
+            call.replaced(answer(vec![said(&text)], "guardrail_intervened"))
+        }
         (Step::CallModel(call), Happening::Cut(text)) => call.cut(so_far(text)),
         (Step::CallModel(call), Happening::OutOfTime(text)) => call.out_of_time(so_far(text)),
         (Step::CallModel(call), _) => call.answered(answer(vec![said("well")], "end_turn")),
@@ -656,6 +847,63 @@ enum Kind {
     WithoutTools,
     Returning,
     ReturningWithTools,
+    Routed,
+}
+
+/// What a guard makes of every message.
+#[derive(Debug, Clone, Copy)]
+enum Mood {
+    Allows,
+    Annotates,
+    Answers,
+    Crisis,
+}
+
+impl Guard for Mood {
+    fn inspect(&self, _heard: &Heard<'_>) -> Verdict {
+        let answer = |severity| Verdict::Answer { text: "I hear you.".into(), flags: vec![Flag { severity, ..FLAG }] };
+        match self {
+            Self::Allows => Verdict::Allow,
+            Self::Annotates => Verdict::Annotate { instruction: "Be gentle.".into(), flags: vec![FLAG] },
+            Self::Answers => answer(Severity::Elevated),
+            Self::Crisis => answer(Severity::Crisis),
+        }
+    }
+
+    fn reviews(&self) -> bool {
+        true
+    }
+
+    fn review(&self, leaving: &Leaving<'_>) -> Review {
+        match self {
+            Self::Annotates if leaving.sentence.contains('a') => Review::Repair { text: String::new(), flag: FLAG },
+            Self::Allows if leaving.sentence.contains('z') => Review::ReplaceRest { text: "No.".into(), flag: FLAG },
+            _ => Review::Pass,
+        }
+    }
+}
+
+/// One of two agents of a router: the one has tools, the other has none.
+struct Weigher(u32, Mood);
+
+impl Agent for Weigher {
+    type Payload = Prompt;
+    const NAME: &'static str = "weigher";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.tool(Weigh).tool_rounds(self.0).guard(self.1))
+    }
+}
+
+struct Talker(Mood);
+
+impl Agent for Talker {
+    type Payload = Prompt;
+    const NAME: &'static str = "talker";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.guard(self.0))
+    }
 }
 
 /// What must be returned.
@@ -665,13 +913,18 @@ struct Kilograms {
     kg: f64,
 }
 
-fn of_kind(kind: Kind, request: TurnRequest, rounds: u32) -> TurnRequest {
-    let request = request.tool_rounds(rounds);
+fn of_kind(kind: Kind, payload: &Value, rounds: u32, mood: Mood) -> TurnRequest {
+    let payload: Prompt = serde_json::from_value(payload.clone()).expect("a payload");
+    let request = || payload.clone().turn().expect("a request").tool_rounds(rounds).guard(mood);
     match kind {
-        Kind::WithTools => request.tool(Weigh),
-        Kind::WithoutTools => request,
-        Kind::Returning => request.returning::<Kilograms>(),
-        Kind::ReturningWithTools => request.tool(Weigh).returning::<Kilograms>(),
+        Kind::WithTools => request().tool(Weigh),
+        Kind::WithoutTools => request(),
+        Kind::Returning => request().returning::<Kilograms>(),
+        Kind::ReturningWithTools => request().tool(Weigh).returning::<Kilograms>(),
+        Kind::Routed => Router::new("weighing", Weigher(rounds, mood))
+            .agent("talking", Talker(Mood::Allows))
+            .turn(payload, &Context::default())
+            .expect("a request"),
     }
 }
 
@@ -682,34 +935,50 @@ fn stored_and_read(turns: &[Vec<Message>]) -> Vec<Arc<CompleteTurn>> {
     read.into_iter().flat_map(complete).map(Arc::new).collect()
 }
 
+/// The same for a turn that waits.
+fn as_read_again(paused: &PausedTurn) -> PausedTurn {
+    let stored = serde_json::to_string(&paused.clone().without_media_bytes()).expect("JSON");
+    serde_json::from_str(&stored).expect("the same")
+}
+
 proptest! {
     /// Sessions of several agents whose tools work, fail, hang, panic and ask, whose streams are cut, and
     /// whose processes restart between any two turns.
     #[test]
     fn whatever_happens_every_question_and_every_memory_is_acceptable(
         session in prop::collection::vec(
-            (prop_oneof![
-                Just(Kind::WithTools), Just(Kind::WithoutTools), Just(Kind::Returning), Just(Kind::ReturningWithTools)
-            ], prop::collection::vec(happening(), 24), 0_u32..6, any::<bool>()),
+            (
+                prop_oneof![
+                    Just(Kind::WithTools), Just(Kind::WithoutTools), Just(Kind::Returning),
+                    Just(Kind::ReturningWithTools), Just(Kind::Routed),
+                ],
+                prop::collection::vec(happening(), 24),
+                0_u32..6,
+                any::<bool>(),
+                prop_oneof![
+                    6 => Just(Mood::Allows), 2 => Just(Mood::Annotates), 1 => Just(Mood::Answers), 1 => Just(Mood::Crisis),
+                ],
+            ),
             1..5,
         ),
     ) {
         let mut stored: Vec<Vec<Message>> = Vec::new();
         let mut waiting: Option<PausedTurn> = None;
-        for (kind, happenings, rounds, answers) in session {
-            let history = stored_and_read(&stored);
+        for (kind, happenings, rounds, answers, mood) in session {
             let mut step = match waiting.take() {
                 Some(paused) if answers => {
-                    let before = paused.broken_off.iter().flat_map(|broken_off| &broken_off.answered);
-                    let asked = paused.questions.iter().chain(before);
-                    let replies = asked.map(|question| yes(&question.id));
-                    of_kind(kind, TurnRequest::replying(replies.collect()), rounds).resume(history, paused)
+                    let replies: Vec<Value> =
+                        paused.answerable().map(|question| json!({"id": question.id, "reply": "yes"})).collect();
+                    let request = of_kind(kind, &json!({ "replies": replies }), rounds, mood);
+                    request.resume(stored_and_read(&stored), paused)
                 }
                 Some(paused) => {
                     stored.extend(paused.closed().iter().map(|turn| turn.messages().to_vec()));
-                    of_kind(kind, TurnRequest::new("Never mind."), rounds).begin(stored_and_read(&stored))
+                    of_kind(kind, &json!({"prompt": "Never mind."}), rounds, mood).begin(stored_and_read(&stored))
                 }
-                None => of_kind(kind, TurnRequest::new("How heavy am I?"), rounds).begin(history),
+                None => {
+                    of_kind(kind, &json!({"prompt": "How heavy am I?"}), rounds, mood).begin(stored_and_read(&stored))
+                }
             };
             let mut questions = 0;
             for happening in happenings {
@@ -720,8 +989,8 @@ proptest! {
                 }
                 step = happen(step, happening);
             }
-            // Rounds, attempts to return a type, and attempts to be shorter are all bounded.
-            prop_assert!(questions <= rounds + 1 + 3 + 8, "{} questions in {} rounds", questions, rounds);
+            // Rounds, a choice, attempts to return a type, and attempts to be shorter are all bounded.
+            prop_assert!(questions <= rounds + 1 + 1 + 3 + 16, "{} questions in {} rounds", questions, rounds);
             let Step::Done(outcome) = step else { continue };
             if let Some(messages) = whole(&outcome) {
                 stored.push(messages.to_vec());
@@ -731,7 +1000,7 @@ proptest! {
                 let kept = messages.last().expect("an end");
                 prop_assert!(kept.text() == answer.message.text() || answer.message.content.is_empty());
             }
-            waiting = paused(&outcome).cloned();
+            waiting = paused(&outcome).map(as_read_again);
             let is_asked = matches!(&outcome.result, Ok(answer) if answer.stop_reason == StopReason::Interrupted);
             let broke_off = waiting.as_ref().is_some_and(|paused| paused.broken_off.is_some());
             prop_assert_eq!(waiting.is_some(), is_asked || broke_off);

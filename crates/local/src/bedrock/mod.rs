@@ -56,6 +56,13 @@ pub const FAULT_HEADER: HeaderName = HeaderName::from_static("x-local-fault");
 /// The largest body accepted, in bytes: the 20 MB of the service, and room for base64.
 const LARGEST_BODY: usize = 28_000_000;
 
+/// Why Converse would refuse this body for that model, in its own words; none where it would take it.
+///
+/// For those who want to know without a server.
+pub fn refusal_of(body: &[u8], model_id: &str) -> Option<AwsError> {
+    ModelId::parse(model_id).and_then(|model| validation::conversation(body, &model)).err()
+}
+
 /// Where answers come from.
 #[derive(Clone)]
 pub enum Brain {

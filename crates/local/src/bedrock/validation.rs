@@ -267,6 +267,10 @@ fn check_tool_config(config: &ToolConfig) -> Result<(), AwsError> {
         };
         let place = format!("toolConfig.tools.{at}.toolSpec");
         check_name(&specification.name, &format!("{place}.name"), "_-")?;
+        if let Some(blank) = specification.description.as_deref().filter(|description| description.trim().is_empty()) {
+            let bound = "have length greater than or equal to 1";
+            return Err(out_of_bounds(blank, &format!("{place}.description"), bound));
+        }
         if !names.insert(specification.name.as_str()) {
             return Err(AwsError::validation(format!(
                 "The tool {} is already defined at {place}. Give each tool a name of its own and \

@@ -134,6 +134,7 @@ fn error_type(error: &TurnError) -> &'static str {
         TurnError::NotTheType { .. } => "NotTheType",
         TurnError::OutOfTime => "OutOfTime",
         TurnError::NothingAsked => "NothingAsked",
+        TurnError::AskerGone => "AskerGone",
         TurnError::Cut => "Cut",
     }
 }

@@ -47,6 +47,15 @@ async fn the_next_call_of_a_session_knows_what_was_said_and_another_session_does
 }
 
 #[tokio::test]
+async fn a_guard_knows_the_session_also_where_a_message_leaves_no_room_for_it_in_the_call() {
+    let served = Served::start();
+    served.answer(served.prompt("one", "danger")).await;
+    let long = format!("look {}", "word ".repeat(130_000));
+    assert!(served.answer(served.prompt("one", &long)).await.contains("Are you safe now?"));
+    assert!(served.answer(served.prompt("two", &long)).await.contains("now: look word"));
+}
+
+#[tokio::test]
 async fn a_session_is_its_users_alone() {
     let served = Served::start();
     let by = |user: &str, prompt: &str| {

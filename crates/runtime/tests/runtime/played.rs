@@ -80,7 +80,7 @@ impl Agent for Aging {
     }
 }
 
-/// Answers who is in danger.
+/// Answers who is in danger, and remembers them.
 struct Lifeguard;
 
 impl Guard for Lifeguard {
@@ -88,6 +88,9 @@ impl Guard for Lifeguard {
         let flag = Flag { kind: "danger".into(), rule: "said_so".into(), severity: Severity::Crisis };
         match heard.text {
             "danger" => Verdict::Answer { text: "Help is on its way.".into(), flags: vec![flag] },
+            again if again.starts_with("look") && heard.earlier().any(|said| said == "danger") => {
+                Verdict::Answer { text: "Are you safe now?".into(), flags: vec![flag] }
+            }
             _ => Verdict::Allow,
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn event_from(event: sdk::ConverseStreamOutput, model_id: &str) -> Op
             ModelEvent::MessageStop { stop_reason: StopReason::from(event.stop_reason.as_str()) }
         }
         Event::Metadata(event) => ModelEvent::Metadata {
-            usage: event.usage.as_ref().map(|usage| usage_from(usage, model_id)).unwrap_or_default(),
+            usage: event.usage.as_ref().map_or(Usage::UNKNOWN, |usage| usage_from(usage, model_id)),
             metrics: Metrics {
                 latency_ms: event.metrics.map_or(0, |metrics| u64::try_from(metrics.latency_ms).unwrap_or(0)),
             },

@@ -29,6 +29,7 @@ use self::request::Asking;
 use super::capabilities::{Capabilities, foundation_model};
 use super::{Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest};
 use crate::aws::Aws;
+use crate::message::Usage;
 use crate::model::residency::ModelId;
 use crate::settings::{GuardrailSettings, ModelSettings, Patience};
 
@@ -137,7 +138,7 @@ impl Bedrock {
         Ok(ModelAnswer {
             message,
             stop_reason: output.stop_reason.as_str().into(),
-            usage: output.usage.as_ref().map(|usage| usage_from(usage, self.model_id.as_str())).unwrap_or_default(),
+            usage: output.usage.as_ref().map_or(Usage::UNKNOWN, |usage| usage_from(usage, self.model_id.as_str())),
             guardrail: output.trace.and_then(|trace| trace.guardrail).map(|found| guardrail::trace_from(&found)),
             served: None,
         })

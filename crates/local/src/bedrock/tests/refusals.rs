@@ -323,3 +323,35 @@ async fn a_tool_that_must_be_called_is_one_that_there_is() {
     1 validation error detected: Value at 'toolConfig.toolChoice' failed to satisfy constraint: invalid value: map, expected map with a single key
     ");
 }
+
+#[tokio::test]
+async fn tools_that_the_model_could_not_be_told_of() {
+    let told = |tools: &[Value]| conversation(&[user(&[words()])], &json!({ "toolConfig": { "tools": tools } }));
+    let tool = |name: &str, description: &str, schema: Value| {
+        let schema = json!({ "json": schema });
+        json!({ "toolSpec": { "name": name, "description": description, "inputSchema": schema } })
+    };
+    let object = || json!({ "type": "object" });
+    let log = || tool("log", "Logs.", object());
+    let bodies = [
+        told(&[log(), tool("weigh", "", object())]),
+        told(&[tool("weigh", " ", object())]),
+        told(&[tool("weigh", "Weighs.", json!({ "type": "array" }))]),
+        told(&[tool("weigh", "Weighs.", json!({ "oneOf": [object()] }))]),
+        told(&[tool("weigh", "Weighs.", json!({}))]),
+        told(&[log(), log()]),
+        told(&[tool("log food", "Logs.", object())]),
+    ];
+    insta::assert_snapshot!(refused(&bodies).await, @"
+    1 validation error detected: Value '' at 'toolConfig.tools.1.toolSpec.description' failed to satisfy constraint: Member must have length greater than or equal to 1
+    1 validation error detected: Value ' ' at 'toolConfig.tools.0.toolSpec.description' failed to satisfy constraint: Member must have length greater than or equal to 1
+    The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.
+    The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.
+    The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.
+    The tool log is already defined at toolConfig.tools.1.toolSpec. Give each tool a name of its own and try again.
+    1 validation error detected: Value 'log food' at 'toolConfig.tools.0.toolSpec.name' failed to satisfy constraint: Member must have length between 1 and 64 and satisfy regular expression pattern: [a-zA-Z0-9_-]+
+    ");
+    let without_description = json!({ "toolSpec": { "name": "log", "inputSchema": { "json": object() } } });
+    let answer = Service::scripted().await.post("converse", told(&[without_description])).await;
+    assert_eq!(answer.status(), 200);
+}

@@ -4,15 +4,22 @@
 //! text, or asks for a tool without answering it. One such turn in a session's memory would make every
 //! later call of that session fail. So memory holds [`CompleteTurn`]s only, and the one way to make
 //! them is [`complete`], which repairs whatever it is given and loses no text.
+//!
+//! Rooms: `estimate` says about how many tokens something costs, `shorter` makes less of it.
+
+mod estimate;
+mod shorter;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{
-    ContentBlock, Document, Image, MediaSource, Message, Question, Role, ToolResult, ToolResultContent, ToolUse,
-};
+use crate::message::{ContentBlock, Message, Question, Role, ToolResult, ToolUse};
+
+pub use estimate::{estimate_block, estimate_message, estimate_result, estimate_tokens};
+pub use shorter::without_media_bytes;
+pub(crate) use shorter::{halve_result, leave_media_out};
 
 /// Stands where an answer should be that never came, so that the roles still alternate.
 pub const INTERRUPTED: &str = "[The answer was interrupted.]";
@@ -45,6 +52,9 @@ pub struct PausedTurn {
     /// Set where the turn had gone on already and came to no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_off: Option<BrokenOff>,
+    /// Which of several agents asks, by the name its router knows it by; none where there is but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
 }
 
 /// How far a turn came that went on by a person's answers and broke off: the same answers lead on.
@@ -55,6 +65,35 @@ pub struct BrokenOff {
     /// What the caller had been told of the turn's answer. When the turn goes on, the answer begins anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Message>,
+}
+
+/// What was said in a session before a turn of it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use agentcore_core::history::{Earlier, complete};
+/// use agentcore_core::message::Message;
+///
+/// let turns = complete([Message::user("I am Dee."), Message::assistant("Hello, Dee.")]);
+/// let earlier = Earlier::from(turns.into_iter().map(Arc::new).collect::<Vec<_>>());
+/// assert_eq!((earlier.sent.len(), earlier.known.len()), (1, 1));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Earlier {
+    /// What the model is sent of it, oldest first: what fits.
+    pub sent: Vec<SentTurn>,
+    /// All that is known of it, oldest first: for guards and for system prompts made of it, who look at it and pay
+    /// nothing for its length.
+    pub known: Vec<Arc<CompleteTurn>>,
+}
+
+/// An earlier turn, as the model is sent it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SentTurn {
+    /// What was said; the summary of what is not sent is told in a turn of its own.
+    pub turn: Arc<CompleteTurn>,
+    /// Whether it stays when others are left out of a conversation that is too long.
+    pub stays: bool,
 }
 
 /// What a session keeps of a turn.
@@ -131,77 +170,26 @@ pub fn newest_within(turns: &[Arc<CompleteTurn>], budget_tokens: usize) -> &[Arc
     &turns[turns.len() - kept..]
 }
 
-/// The messages as later turns read them: no bytes of pictures or files, but a line that says what was there.
-///
-/// The model looks at bytes in the turn they came in; after that they would be paid for at every call and fill the
-/// memory. What is in S3 stays, by reference. No text is lost.
-///
-/// ```
-/// use agentcore_core::history::without_media_bytes;
-/// use agentcore_core::message::{ContentBlock, Image, ImageFormat, MediaSource, Message, Role};
-///
-/// let source = MediaSource::Bytes(vec![0; 34512].into());
-/// let picture = ContentBlock::Image(Image { format: ImageFormat::Png, source });
-/// let later = without_media_bytes(vec![Message { role: Role::User, content: vec![picture] }]);
-/// assert_eq!(later[0].text(), "[An image (png, 34512 bytes) was here.]");
-/// ```
-pub fn without_media_bytes(mut messages: Vec<Message>) -> Vec<Message> {
-    for block in messages.iter_mut().flat_map(|message| &mut message.content) {
-        let instead = match block {
-            ContentBlock::Image(image) => image_was_here(image),
-            ContentBlock::Document(document) => document_was_here(document),
-            ContentBlock::ToolResult(result) => {
-                leave_out_media_bytes(result);
-                None
-            }
-            ContentBlock::Text(_) | ContentBlock::ToolUse(_) => None,
-        };
-        if let Some(line) = instead {
-            *block = ContentBlock::Text(line);
-        }
-    }
-    messages
-}
-
-fn leave_out_media_bytes(result: &mut ToolResult) {
-    for part in &mut result.content {
-        let instead = match part {
-            ToolResultContent::Image(image) => image_was_here(image),
-            ToolResultContent::Document(document) => document_was_here(document),
-            ToolResultContent::Text(_) | ToolResultContent::Json(_) => None,
-        };
-        if let Some(line) = instead {
-            *part = ToolResultContent::Text(line);
-        }
-    }
-}
-
-fn image_was_here(Image { format, source }: &Image) -> Option<String> {
-    let MediaSource::Bytes(bytes) = source else { return None };
-    Some(format!("[An image ({}, {} bytes) was here.]", spelled(format), bytes.len()))
-}
-
-fn document_was_here(Document { format, name, source }: &Document) -> Option<String> {
-    let MediaSource::Bytes(bytes) = source else { return None };
-    Some(format!("[A document ({}, {} bytes, named \"{name}\") was here.]", spelled(format), bytes.len()))
-}
-
-/// A format as Bedrock spells it.
-fn spelled(format: &impl Serialize) -> String {
-    let json = serde_json::to_value(format).unwrap_or_default();
-    json.as_str().unwrap_or("of an unknown kind").to_owned()
-}
-
-/// Estimates how many tokens a text of `bytes` UTF-8 bytes costs, on the high side.
-///
-/// Claude's English runs at 3.5 to 4 bytes a token; 3 leaves room for other languages and markup.
-pub fn estimate_tokens(bytes: usize) -> usize {
-    bytes.div_ceil(3)
-}
-
 /// The texts of a message as one; words of two blocks never run into one.
 pub(crate) fn words(content: &[ContentBlock]) -> String {
     content.iter().filter_map(ContentBlock::as_text).collect::<Vec<_>>().join("\n")
+}
+
+// === impl Earlier ===
+
+/// Turns that are sent just as they are known, none of which stays longer than the others.
+impl From<Vec<Arc<CompleteTurn>>> for Earlier {
+    fn from(turns: Vec<Arc<CompleteTurn>>) -> Self {
+        let sent = turns.iter().map(|turn| SentTurn { turn: Arc::clone(turn), stays: false }).collect();
+        Self { sent, known: turns }
+    }
+}
+
+impl Earlier {
+    /// The turns that the model is sent, oldest first.
+    pub fn turns_sent(self) -> Vec<Arc<CompleteTurn>> {
+        self.sent.into_iter().map(|sent| sent.turn).collect()
+    }
 }
 
 // === impl CompleteTurn ===
@@ -228,6 +216,32 @@ impl CompleteTurn {
         Self::new(without_media_bytes(self.messages))
     }
 
+    /// The turn in at most `tokens`, as estimated. Pictures and files are left out first, then the ends of what tools
+    /// gave, and only where that is not enough those of what was said. None where the little that always stays is
+    /// more than that.
+    pub(crate) fn cut_to(&self, tokens: usize) -> Option<Self> {
+        let cuts = [shorter::cut_results, shorter::cut_words];
+        let cuts = cuts.into_iter().flat_map(|cut| shorter::lengths().map(move |longest| (cut, longest)));
+        let mut messages = self.without_media().map_or_else(|| self.messages.clone(), |turn| turn.messages);
+        for (cut, longest) in cuts {
+            if messages.iter().map(estimate_message).sum::<usize>() <= tokens {
+                break;
+            }
+            cut(&mut messages, longest);
+        }
+        Some(Self::new(messages)).filter(|turn| turn.estimated_tokens <= tokens)
+    }
+
+    /// The turn without pictures and files, wherever they are kept; none where it has none.
+    pub(crate) fn without_media(&self) -> Option<Self> {
+        let mut messages = self.messages.clone();
+        let mut any = false;
+        for block in messages.iter_mut().flat_map(|message| &mut message.content) {
+            any |= leave_media_out(block);
+        }
+        any.then(|| Self::new(messages))
+    }
+
     fn new(messages: Vec<Message>) -> Self {
         let estimated_tokens = messages.iter().map(estimate_message).sum();
         Self { messages, estimated_tokens }
@@ -237,6 +251,12 @@ impl CompleteTurn {
 // === impl PausedTurn ===
 
 impl PausedTurn {
+    /// The questions that a reply may answer: those that wait, and those whose answers led to nothing.
+    pub fn answerable(&self) -> impl Iterator<Item = &Question> {
+        let before = self.broken_off.iter().flat_map(|broken_off| &broken_off.answered);
+        self.questions.iter().chain(before)
+    }
+
     /// The turn as history shows it when nobody answered: what was asked is said in the results of the calls that
     /// wait. One turn, unless the messages are none.
     pub fn closed(&self) -> Vec<CompleteTurn> {
@@ -253,34 +273,14 @@ impl PausedTurn {
     /// The turn without bytes of pictures and files: see [`without_media_bytes`].
     #[must_use]
     pub fn without_media_bytes(mut self) -> Self {
-        self.results.iter_mut().for_each(leave_out_media_bytes);
+        self.results.iter_mut().for_each(shorter::leave_out_media_bytes);
         Self { messages: without_media_bytes(self.messages), ..self }
     }
 
     /// About how many tokens the turn costs when it goes on, on the high side.
     pub fn estimated_tokens(&self) -> usize {
-        let results = self.results.iter().cloned().map(ContentBlock::ToolResult);
         self.messages.iter().map(estimate_message).sum::<usize>()
-            + results.map(|result| estimate_block(&result)).sum::<usize>()
-    }
-}
-
-/// About how many tokens a message costs, its framing included, on the high side.
-pub fn estimate_message(message: &Message) -> usize {
-    /// Role markers and separators around a message.
-    const FRAMING: usize = 4;
-    FRAMING + message.content.iter().map(estimate_block).sum::<usize>()
-}
-
-/// About how many tokens a block costs, on the high side.
-pub fn estimate_block(block: &ContentBlock) -> usize {
-    /// What Claude reads of a picture at the most, whatever its bytes: 1568 pixels on the longer side. Source:
-    /// Anthropic's guide to vision.
-    const IMAGE: usize = 1_600;
-    match block {
-        ContentBlock::Text(text) => estimate_tokens(text.len()),
-        ContentBlock::Image(_) => IMAGE,
-        structured => estimate_tokens(serde_json::to_string(structured).map_or(0, |json| json.len())),
+            + self.results.iter().map(estimate_result).sum::<usize>()
     }
 }
 
