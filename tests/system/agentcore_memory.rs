@@ -92,6 +92,7 @@ async fn paused_and_pinned_turns_and_summaries_are_events_that_come_back_as_they
             Message { role: Role::Assistant, content: vec![ContentBlock::ToolUse(call)] },
         ],
         results: Vec::new(),
+        broken_off: None,
         questions: vec![question],
         route: None,
     });

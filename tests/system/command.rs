@@ -184,7 +184,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
 fn a_fault_that_does_not_exist_is_told_with_those_that_do() {
     let (status, _, said) = run(&["dev", "--port", "0", "--fault", "gremlins"], &[]);
     assert!(!status.success());
-    insta::assert_snapshot!(said, @"vitracka: `gremlins` is not a fault: there is none of that name. Faults are throttle, unavailable, server-error, model-timeout, model-not-ready, access-denied, cut@N, stream-error@N, throttle-stream@N, corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the next COUNT calls, FAULT* for every call, and commas separate several");
+    insta::assert_snapshot!(said, @"vitracka: `gremlins` is not a fault: there is none of that name. Faults are throttle, unavailable, server-error, model-timeout, model-not-ready, access-denied (each with =SECONDS for a retry-after), cut@N, stream-error@N, throttle-stream@N, corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the next COUNT calls, FAULT* for every call, and commas separate several");
 }
 
 #[test]

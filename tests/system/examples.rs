@@ -129,11 +129,19 @@ fn a_question_that_is_passed_over_is_closed_and_the_talk_goes_on() {
 fn a_router_passes_on_and_an_agent_is_anothers_tool() {
     let mut desk = Hosted::start("front_desk");
     let ruled = desk.invoke(&json!({ "prompt": "Which dumbbell is for me?" }));
-    assert_eq!(ruled["stop_reason"], "end_turn", "{ruled}");
+    assert!(text(&ruled).starts_with("The trainer:"), "the rule's choice: {ruled}");
 
-    let chosen = desk.invoke(&json!({
+    let chosen = desk.invoke(&json!({ "prompt": "What is for lunch?" }));
+    assert!(text(&chosen).starts_with("The cook:"), "the model's choice: {chosen}");
+    let other = desk.invoke(&json!({ "prompt": r#"And then? [[tool route {"name": "trainer"}]]"# }));
+    assert!(text(&other).starts_with("The trainer:"), "another one: {other}");
+
+    let handed_over = desk.invoke(&json!({
         "prompt": r#"What is in it? [[tool route {"name": "cook"}]] [[tool dietician {"task": "How much protein has an egg?"}]]"#,
     }));
-    assert_eq!(chosen["stop_reason"], "end_turn", "{chosen}");
-    assert!(!text(&chosen).is_empty());
+    let told = text(&handed_over);
+    assert!(told.contains("The dietician:"), "her answer is what the cook's tool gave: {handed_over}");
+    assert!(told.contains("How much protein has an egg?"), "and she was asked the cook's question: {handed_over}");
+    let tokens = |answer: &Value| answer["usage"]["outputTokens"].as_u64().expect("a number");
+    assert!(tokens(&handed_over) > tokens(&chosen), "what she spent is counted");
 }

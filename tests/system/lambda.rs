@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::agent::{agent_command, agent_environment};
 use crate::foreign::{Script, lambda_emulator, python_script};
 use crate::local_aws::{LocalAws, START};
-use crate::process::{Process, free_port};
+use crate::process::{Process, free_port, signal};
 use crate::socket::{Answer, Connection, Request};
+use crate::telemetry::Collector;
 
 const SESSION: &str = "a-session-of-the-lambda-tests-0123456789";
 const MEMORY: (&str, &str) = ("BEDROCK_AGENTCORE_MEMORY_ID", "local_memory-0000000000");
@@ -101,6 +102,21 @@ fn an_instance_knows_what_was_said_to_another_since_its_own_last_turn() {
     function.instances.clear();
     function.add_instance(agent_command("coach_companion", &aws.endpoint(), &[]), &aws, &[MEMORY]);
     assert!(text(&say(&mut caller, "And what is my name now?")).contains("Aoife"));
+}
+
+#[test]
+fn an_invocations_trace_has_left_when_the_process_comes_to_a_stand() {
+    let aws = LocalAws::start();
+    let collector = Collector::start();
+    let function = Function::start(&aws, &[MEMORY, ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint)]);
+
+    say(&mut function.caller(), "Hello!");
+    // As Lambda does between invocations.
+    signal("STOP", function.instances[0].id());
+
+    collector.process.wait_for("invoke_agent coach_companion", START);
+    collector.process.wait_for("gen_ai.client.operation.duration", START);
+    signal("CONT", function.instances[0].id());
 }
 
 #[test]

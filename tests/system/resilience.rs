@@ -20,7 +20,10 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
+use crate::foreign::{Script, python_script};
 use crate::local_aws::LocalAws;
+use crate::process::poll;
+use crate::socket::Request;
 
 /// Goes on from its own words.
 const GOES_ON: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
@@ -258,6 +261,107 @@ fn a_turn_that_broke_is_whole_for_its_caller_and_in_its_session() {
     let (_, log) = agent.end();
     let again = log.lines().filter(|line| line.contains(r#""message":"asking the model again""#)).count();
     assert_eq!(again, 3, "{log}");
+}
+
+/// What one caller saw of a streamed turn: the words as they came, and whether an answer or an error ended it.
+fn seen(body: &str) -> (String, Value) {
+    let frames: Vec<Value> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|frame| serde_json::from_str(frame).expect("a frame is JSON"))
+        .collect();
+    let words = frames.iter().filter_map(|frame| frame["event"]["contentBlockDelta"]["delta"]["text"].as_str());
+    (words.collect(), frames.last().cloned().unwrap_or_else(|| panic!("no frames: {body}")))
+}
+
+/// What is said to the agent in every session.
+const SWEPT: &str = "Good morning to you!";
+
+/// Gives each of `faults` to a turn of its own, in a session of its own, of one agent; then looks at what AgentCore
+/// Memory has of each. `whole` is the answer when nothing goes wrong. How many turns were answered and how many ended
+/// with an error.
+fn sweep(model_id: &str, faults: &[String], whole: &str) -> (usize, usize) {
+    let goes_on = model_id == GOES_ON;
+    // A call that goes well follows each fault where there is one more call.
+    let well = if goes_on { &[WELL][..] } else { &[] };
+    let plan: Vec<&str> = faults.iter().flat_map(|fault| [&[fault.as_str()], well].concat()).collect();
+    let local = LocalAws::start_with(&["--fault", &plan.join(",")]);
+    let environment = [
+        ("MODEL_ID", model_id),
+        ("BEDROCK_AGENTCORE_MEMORY_ID", "swept-0123456789"),
+        ("MODEL_FIRST_TOKEN_TIMEOUT_SECONDS", "0.5"),
+        ("MODEL_TOKEN_GAP_TIMEOUT_SECONDS", "0.5"),
+    ];
+    let agent = Agent::start("test_agent", &local.endpoint(), &environment);
+    let session = |place: usize| format!("swept-session-{place:03}-0123456789-0123456789");
+    let mut told = Vec::new();
+    for (place, fault) in faults.iter().enumerate() {
+        let began = Instant::now();
+        let (words, last) = seen(&agent.post(&session(place), SWEPT, "text/event-stream").body);
+        assert!(began.elapsed() < DEADLINE, "{fault}: {:?}", began.elapsed());
+        match last["code"].as_str() {
+            None => {
+                assert_eq!(
+                    last["message"]["content"][0]["text"],
+                    words.as_str(),
+                    "{fault}: the answer is what was told"
+                );
+                assert_eq!(words, whole, "{fault}");
+            }
+            Some(code) => {
+                assert!(!goes_on && !words.is_empty() && whole.starts_with(&words), "{fault}: {code} after {words:?}");
+                assert!(["model_unavailable", "model_throttled", "model_timeout"].contains(&code), "{fault}: {code}");
+            }
+        }
+        told.push((words, last["code"].is_string()));
+    }
+    let idle = || Request::get("/ping").send(agent.port).body.contains(r#""status":"Healthy""#).then_some(());
+    poll(Duration::from_secs(20), idle).expect("every turn is stored");
+    let mut boto3 = Script::start("boto3", python_script("memory.py"), &local.endpoint());
+    for (place, (words, _)) in told.iter().enumerate() {
+        let session = session(place);
+        let actor = format!("session/{session}");
+        let order = json!({ "do": "session", "memory": "swept-0123456789", "actor": actor, "session": session });
+        let kept: Vec<Value> = boto3.order(order)["turns"].as_array().expect("turns").clone();
+        let [turn] = &kept[..] else { panic!("{}: one turn, once: {kept:?}", faults[place]) };
+        assert_eq!(turn["said"], json!([["USER", SWEPT], ["ASSISTANT", words]]), "{}", faults[place]);
+    }
+    let failed = told.iter().filter(|(_, failed)| *failed).count();
+    (told.len() - failed, failed)
+}
+
+/// Must show 4, for the whole agent: the caller reads the answer once and whole, or as far as it came and an error
+/// with its kind; the session has the same, once. Each kind of fault has an agent of its own, all at the same time.
+#[test]
+fn every_fault_at_every_event_of_an_agents_answer_is_one_turn_in_its_session() {
+    let unbroken = {
+        let local = LocalAws::start();
+        Agent::start("test_agent", &local.endpoint(), &[]).post(SESSION, SWEPT, "text/event-stream").body
+    };
+    let (whole, events) = (seen(&unbroken).0, unbroken.matches(r#"data: {"event""#).count());
+    let all = faults(events);
+    let began = Instant::now();
+    let swept: Vec<(usize, usize)> = std::thread::scope(|scope| {
+        let parts = [GOES_ON, BEGINS_ANEW].into_iter().flat_map(|model_id| {
+            let kinds = BREAKS.into_iter().map(move |kind| (kind, model_id));
+            kinds.chain((model_id == GOES_ON).then_some(("", model_id)))
+        });
+        let sweeping: Vec<_> = parts
+            .map(|(kind, model_id)| {
+                let is_of = |fault: &&String| match fault.split_once('@') {
+                    Some((of, _)) => of == kind,
+                    None => kind.is_empty(),
+                };
+                let part: Vec<String> = all.iter().filter(is_of).cloned().collect();
+                let whole = whole.as_str();
+                scope.spawn(move || sweep(model_id, &part, whole))
+            })
+            .collect();
+        sweeping.into_iter().map(|part| part.join().expect("no panic")).collect()
+    });
+    let (answered, failed) = swept.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    println!("{answered} answered, {failed} broken off, of {events} events each, in {:?}", began.elapsed());
+    assert!(answered >= all.len() && failed > BREAKS.len(), "{answered} answered, {failed} broken off");
 }
 
 #[test]

@@ -49,8 +49,12 @@ impl<'a> Request<'a> {
 
     /// Sends it on a connection of its own.
     pub(crate) fn open(&self, port: u16) -> Connection {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
-        stream.set_read_timeout(Some(SILENCE)).expect("a socket has a time-out");
+        let mut connection = Connection::to(port);
+        connection.send(self);
+        connection
+    }
+
+    fn bytes(&self) -> Vec<u8> {
         let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.path)];
         lines.extend(["host: localhost".to_owned(), "connection: close".to_owned()]);
         lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
@@ -58,8 +62,7 @@ impl<'a> Request<'a> {
             lines.push(format!("content-length: {}", self.body.len()));
         }
         let head = lines.join("\r\n") + "\r\n\r\n";
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(self.body)).expect("the server reads");
-        Connection { stream, bytes: Vec::new() }
+        [head.as_bytes(), self.body].concat()
     }
 
     /// Sends it and reads the whole answer.
@@ -71,6 +74,27 @@ impl<'a> Request<'a> {
 // === impl Connection ===
 
 impl Connection {
+    /// A connection on which nothing has been said yet.
+    pub(crate) fn to(port: u16) -> Self {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
+        stream.set_read_timeout(Some(SILENCE)).expect("a socket has a time-out");
+        Self { stream, bytes: Vec::new() }
+    }
+
+    /// The same, and the server listens on it: it has answered a ping.
+    pub(crate) fn heard_by(port: u16) -> Self {
+        let mut connection = Self::to(port);
+        connection.stream.write_all(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("the server reads");
+        connection.read_until("}");
+        connection.bytes.clear();
+        connection
+    }
+
+    /// Sends a request, in one piece.
+    pub(crate) fn send(&mut self, request: &Request<'_>) {
+        self.stream.write_all(&request.bytes()).expect("the server reads");
+    }
+
     /// Reads on until `part` has come.
     pub(crate) fn read_until(&mut self, part: &str) {
         let deadline = Instant::now() + SILENCE;

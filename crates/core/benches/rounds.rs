@@ -58,7 +58,7 @@ impl Model for Asks {
     }
 
     fn converse_stream<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
-        Box::pin(async { Err(ModelError::Unavailable { reason: "answers whole only".into() }) })
+        Box::pin(async { Err(ModelError::Unavailable { reason: "answers whole only".into(), retry_after: None }) })
     }
 }
 

@@ -2,18 +2,22 @@
 //!
 //! The other agent's model hands a task over in words; this one's prompt, tools and guards answer it, in
 //! a turn of its own that sees nothing of the conversation but the task. It ends with the turn it is a part
-//! of, and what it spends is counted there.
+//! of, by the same operator's settings; what it spends is counted there whatever becomes of it, and what its guards
+//! found is told there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::agent::{Agent, Context};
 use crate::drive::{Delivery, Stage, drive, gather_tools};
+use crate::model::{Model, ModelAnswer, ModelError, ModelEvents, ModelRequest};
 use crate::payload::Prompt;
 use crate::tool::typed::{self, JsonSchema};
-use crate::tool::{Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
+use crate::tool::{Account, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use crate::turn::TurnOutcome;
 
 /// How long a delegated task may take unless something else is said: it asks a model at least once.
@@ -34,6 +38,13 @@ struct Task {
     /// The whole task in words, with everything that is needed for it: nothing else of the conversation is
     /// seen.
     task: String,
+}
+
+/// The turn's model, with what it counts taken down at each answer: a task that fails or is given up in the middle
+/// has cost what it cost.
+struct Metered {
+    model: Arc<dyn Model>,
+    account: Account,
 }
 
 // === impl Delegate ===
@@ -58,16 +69,18 @@ impl<A: Agent<Payload = Prompt>> Delegate<A> {
         let payload = Prompt { prompt: Some(task), ..Prompt::default() };
         let request = self.agent.turn(payload, &self.context);
         let mut request = request.map_err(|error| ToolFailure::InvalidInput(error.to_string()))?;
-        gather_tools(&mut request).await;
-        let deadline = call.deadline.min(tokio::time::Instant::now() + request.time());
+        request.overrule(call.overruling);
         let stage = Stage {
-            model: call.model,
+            model: Arc::new(Metered { model: call.model, account: call.account.clone() }),
             delivery: Delivery::Whole,
-            deadline,
+            deadline: call.deadline.min(Instant::now() + request.time()),
             cut: call.cut.child_token(),
-            first_token: std::sync::Arc::default(),
+            first_token: Arc::default(),
         };
-        let TurnOutcome { result, usage, .. } = drive(request.begin(Vec::new()), &stage).await;
+        gather_tools(&mut request, &stage).await;
+        // What it spends is counted as it goes.
+        let TurnOutcome { result, safety, .. } = drive(request.begin(Vec::new()), &stage).await;
+        call.account.find(safety);
         let answer = result.map_err(|error| {
             tracing::warn!(agent = A::NAME, error = %error, "a delegated task failed");
             ToolFailure::failed(format!("{} could not do it just now.", A::NAME))
@@ -76,8 +89,7 @@ impl<A: Agent<Payload = Prompt>> Delegate<A> {
             let reason = "it needs a person's answer, which only the agent that was asked first can get";
             return Err(ToolFailure::failed(format!("{} did not do it: {reason}.", A::NAME)));
         }
-        let said: ToolOutput = answer.output.map_or_else(|| answer.message.text().into(), Into::into);
-        Ok(ToolOutput { usage, ..said })
+        Ok(answer.output.map_or_else(|| answer.message.text().into(), Into::into))
     }
 }
 
@@ -93,5 +105,26 @@ impl<A: Agent<Payload = Prompt>> Tool for Delegate<A> {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+}
+
+// === impl Metered ===
+
+impl Model for Metered {
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        Box::pin(async {
+            let answer = self.model.converse(request).await?;
+            self.account.spend(answer.usage);
+            Ok(answer)
+        })
+    }
+
+    /// Nothing of a task is streamed, so nothing is counted here.
+    fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+        self.model.converse_stream(request)
+    }
+
+    fn count_tokens<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
+        self.model.count_tokens(request)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::join_all;
 use futures::stream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,7 +18,7 @@ use crate::message::{ContentBlock, Role, ToolUse};
 use crate::model::{AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents};
 use crate::settings::CONTEXT_TOKENS;
 use crate::signal::{self, attribute};
-use crate::tool::{Tool, ToolCall, ToolProgress};
+use crate::tool::{Account, Tool, ToolCall, ToolProgress, ToolSource};
 use crate::turn::{Answer, CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnOutcome, TurnRequest};
 
 /// How many tools of a round run at the same time.
@@ -69,19 +70,67 @@ pub struct Stage {
     pub first_token: Arc<OnceLock<Instant>>,
 }
 
-/// Collects the tools that are known only now.
-pub async fn gather_tools(request: &mut TurnRequest) {
-    for source in request.tool_sources().to_vec() {
-        let Ok(tools) = timeout(SOURCE_TIME, source.tools()).await else {
+/// What a source had to give.
+struct Gathered {
+    source: Arc<dyn ToolSource>,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+/// Collects the tools that are known only now: of the request and of its routes, from all sources at once. None is
+/// waited for longer than 5 s, nor for more than half of the time that is left: the turn goes on without it.
+pub async fn gather_tools(request: &mut TurnRequest, stage: &Stage) {
+    let mut sources = Vec::new();
+    collect_sources(request, &mut sources);
+    if sources.is_empty() {
+        return;
+    }
+    let patience = SOURCE_TIME.min(stage.deadline.saturating_duration_since(Instant::now()) / 2);
+    let asking = join_all(sources.iter().map(|source| timeout(patience, source.tools())));
+    // A turn that is cut meanwhile ends at its first step.
+    let Some(found) = stage.cut.run_until_cancelled(asking).await else {
+        return;
+    };
+    let mut gathered = Vec::with_capacity(sources.len());
+    for (source, found) in sources.iter().zip(found) {
+        if let Ok(tools) = found {
+            gathered.push(Gathered { source: Arc::clone(source), tools });
+        } else {
             tracing::warn!("a source of tools did not answer in time; the turn goes on without it");
-            continue;
-        };
-        for name in request.add_from_source(tools) {
+        }
+    }
+    hand_out(request, &gathered);
+}
+
+/// Every source once, however many routes share it.
+fn collect_sources(request: &mut TurnRequest, sources: &mut Vec<Arc<dyn ToolSource>>) {
+    for source in request.tool_sources() {
+        if !sources.iter().any(|known| is_same(known, source)) {
+            sources.push(Arc::clone(source));
+        }
+    }
+    request.routes_mut().for_each(|route| collect_sources(route, sources));
+}
+
+fn hand_out(request: &mut TurnRequest, gathered: &[Gathered]) {
+    for source in request.tool_sources().to_vec() {
+        let tools =
+            gathered.iter().find(|gathered| is_same(&gathered.source, &source)).map(|gathered| gathered.tools.clone());
+        for name in request.add_from_source(tools.unwrap_or_default()) {
             tracing::warn!(tool = name, "a tool is left out: its name is taken or Bedrock would refuse it");
         }
     }
-    for route in request.routes_mut() {
-        Box::pin(gather_tools(route)).await;
+    request.routes_mut().for_each(|route| hand_out(route, gathered));
+}
+
+fn is_same(one: &Arc<dyn ToolSource>, other: &Arc<dyn ToolSource>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
+/// Lets the model choose who answers, where it must. What comes next is the first that the caller hears of.
+pub async fn choose_route(step: Step, stage: &Stage) -> Step {
+    match step {
+        Step::CallModel(call) if !call.is_heard() => stage.ask(call).await,
+        settled => settled,
     }
 }
 
@@ -266,7 +315,11 @@ impl Stage {
     /// Calls the tools of a round side by side, so many at a time. One that fails, hangs or panics does
     /// so alone.
     async fn call_tools(&self, round: ToolRound) -> Step {
-        let calls = round.calls().map(|(call, tool, reply)| run(Arc::clone(tool), self.call(call, reply)));
+        let account = Account::default();
+        let calls = round.calls().map(|(call, tool, reply)| {
+            let call = self.call(call, reply, &round, account.clone());
+            run(Arc::clone(tool), call)
+        });
         let calls: Vec<_> = calls.collect();
         let mut outcomes = Vec::with_capacity(calls.len());
         let ended = self
@@ -277,6 +330,8 @@ impl Stage {
                 }
             })
             .await;
+        let (usage, safety) = account.taken();
+        let round = round.accounted(usage, safety);
         match ended {
             Ended::Well(()) => round.returned(outcomes),
             Ended::OutOfTime => round.out_of_time(outcomes),
@@ -284,7 +339,7 @@ impl Stage {
         }
     }
 
-    fn call(&self, call: &ToolUse, reply: Option<&serde_json::Value>) -> ToolCall {
+    fn call(&self, call: &ToolUse, reply: Option<&serde_json::Value>, round: &ToolRound, account: Account) -> ToolCall {
         ToolCall {
             id: call.tool_use_id.clone(),
             input: call.input.clone(),
@@ -294,6 +349,8 @@ impl Stage {
             model: Arc::clone(&self.model),
             tool: call.name.clone(),
             progress: self.progress(),
+            account,
+            overruling: round.overruling(),
         }
     }
 

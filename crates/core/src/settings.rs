@@ -54,6 +54,15 @@ pub struct ModelSettings {
     pub guardrail: Option<GuardrailSettings>,
 }
 
+/// What an operator sets over what agents ask for: `MAX_TOKENS` and `TEMPERATURE`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Overruling {
+    /// The longest answer, in tokens.
+    pub max_tokens: Option<u32>,
+    /// Randomness, 0 to 1.
+    pub temperature: Option<f32>,
+}
+
 /// A guardrail of Bedrock, which looks at what is said to the model and by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardrailSettings {
@@ -215,8 +224,17 @@ impl ModelSettings {
         })
     }
 
+    /// What the operator has set over what agents ask for.
+    pub fn overruling(&self) -> Overruling {
+        Overruling { max_tokens: self.max_tokens, temperature: self.temperature }
+    }
+}
+
+// === impl Overruling ===
+
+impl Overruling {
     /// Writes what the operator has set over what the agent asked for.
-    pub fn overrule(&self, parameters: &mut ModelParameters) {
+    pub fn apply(&self, parameters: &mut ModelParameters) {
         if let Some(max_tokens) = self.max_tokens {
             parameters.max_tokens = max_tokens;
         }

@@ -19,7 +19,9 @@ impl Agent for Trainer {
     const NAME: &'static str = "trainer";
 
     fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
-        Ok(payload.turn()?.system("You are a trainer. Answer in two sentences."))
+        Ok(payload
+            .turn()?
+            .system("You are a trainer. Begin every answer with \"The trainer:\". Answer in two sentences."))
     }
 }
 
@@ -30,7 +32,7 @@ impl Agent for Dietician {
     const NAME: &'static str = "dietician";
 
     fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
-        Ok(payload.turn()?.system("You are a dietician. Answer in one sentence, with a number.").max_tokens(200))
+        Ok(payload.turn()?.system("You are a dietician. Begin every answer with \"The dietician:\". Answer in one sentence, with a number.").max_tokens(200))
     }
 }
 
@@ -42,7 +44,10 @@ impl Agent for Cook {
 
     fn turn(&self, payload: Prompt, context: &Context) -> Result<TurnRequest, PayloadError> {
         let dietician = Delegate::new(Dietician, "Knows what foods contain. Ask before you name a number.", context);
-        Ok(payload.turn()?.system("You are a cook. Answer in two sentences.").tool(dietician))
+        Ok(payload
+            .turn()?
+            .system("You are a cook. Begin every answer with \"The cook:\". Answer in two sentences.")
+            .tool(dietician))
     }
 }
 

@@ -116,6 +116,28 @@ impl Failure {
         Self::new(Code::Internal, "The agent failed unexpectedly. Please try again.")
     }
 
+    /// Whether the caller alone can mend it, or wanted no answer any more.
+    pub(crate) fn is_callers(&self) -> bool {
+        match self.code {
+            Code::InvalidJson
+            | Code::InvalidEncoding
+            | Code::InvalidPayload
+            | Code::UnknownAction
+            | Code::PayloadTooLarge
+            | Code::ContextTooLong
+            | Code::NothingAsked
+            | Code::Cut => true,
+            Code::ModelThrottled
+            | Code::ModelUnavailable
+            | Code::ModelTimeout
+            | Code::ModelRefused
+            | Code::MemoryUnavailable
+            | Code::Overloaded
+            | Code::SessionBusy
+            | Code::Internal => false,
+        }
+    }
+
     fn passing(code: Code, sentence: &str, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(code, sentence) }
     }
@@ -202,7 +224,7 @@ impl From<&ModelError> for Failure {
                 Self::passing(
                     Code::ModelUnavailable,
                     "The model cannot be reached just now. Please try again.",
-                    UNAVAILABLE_WAIT,
+                    error.retry_after().map_or(UNAVAILABLE_WAIT, Duration::from_secs),
                 )
             }
             ModelError::AccessDenied { .. }

@@ -4,19 +4,20 @@
 //! an [`Invocation`] back whose events and end it can wait for, or drop to cut the turn.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentcore_core::activity::{Activity, Busy};
 use agentcore_core::agent::{Agent, Context};
-use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools};
+use agentcore_core::drive::{Delivery, Stage, TurnEvent, choose_route, drive, gather_tools};
 use agentcore_core::guard::Safety;
 use agentcore_core::history::Keepsake;
 use agentcore_core::memory::identity::SessionKey;
-use agentcore_core::memory::sessions::{OpenError, OpenSession, Sessions, Stored};
+use agentcore_core::memory::sessions::{OpenError, OpenSession, Place, Sessions, Stored};
 use agentcore_core::message::{Message, StopReason, Usage};
 use agentcore_core::model::Model;
 use agentcore_core::response_cache::{Question as CachedQuestion, ResponseCache};
-use agentcore_core::settings::{CONTEXT_TOKENS, ModelSettings};
+use agentcore_core::settings::{CONTEXT_TOKENS, Overruling};
+use agentcore_core::signal::attribute;
 use agentcore_core::tool::Question;
 use agentcore_core::turn::{Answer, Step, TurnError, TurnOutcome, TurnRequest};
 use bytes::Bytes;
@@ -25,15 +26,17 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::admission::{Admission, Admitted};
 use crate::audit;
 use crate::failure::Failure;
 use crate::payload;
+use crate::telemetry::invocation::{self, report};
 
 /// How many events may wait for a slow reader before the model is made to wait as well.
 const EVENTS_AHEAD: usize = 32;
@@ -42,7 +45,7 @@ const EVENTS_AHEAD: usize = 32;
 pub(crate) struct Invoker<A> {
     agent: Arc<A>,
     model: Arc<dyn Model>,
-    overruling: Option<ModelSettings>,
+    overruling: Overruling,
     /// What the operator says a turn may take.
     turn_time: Option<Duration>,
     sessions: Sessions,
@@ -92,7 +95,7 @@ impl<A> Clone for Invoker<A> {
         Self {
             agent: Arc::clone(&self.agent),
             model: Arc::clone(&self.model),
-            overruling: self.overruling.clone(),
+            overruling: self.overruling,
             turn_time: self.turn_time,
             sessions: self.sessions.clone(),
             answers: Arc::clone(&self.answers),
@@ -110,7 +113,7 @@ impl<A: Agent> Invoker<A> {
     pub(crate) fn new(
         agent: A,
         model: Arc<dyn Model>,
-        overruling: Option<ModelSettings>,
+        overruling: Overruling,
         sessions: Sessions,
         activity: Activity,
     ) -> Self {
@@ -169,22 +172,25 @@ impl<A: Agent> Invoker<A> {
         self
     }
 
+    /// Takes the invocation's place among those of its session, before anything but its headers is known. Where the
+    /// payload names whose session it is, the place is still the one among those of that session id.
+    pub(crate) fn arrive(&self, context: &Context) -> Result<Place, OpenError> {
+        self.sessions.arrive(&SessionKey::new(context.user_id.as_deref(), &context.session_id))
+    }
+
     /// Reads a payload and asks the agent what to make of it. An agent that panics fails alone.
     pub(crate) async fn accept(&self, body: Bytes, context: Context, admitted: Admitted) -> Result<Accepted, Failure> {
         let busy = self.activity.begin("invocation");
         let agent = Arc::clone(&self.agent);
         let mut settled = context;
         settled.activity = self.activity.clone();
-        let overruling = self.overruling.clone();
+        let overruling = self.overruling;
         let reading = self.work.spawn(
             async move {
                 let payload = payload::read::<A::Payload>(&body)?;
                 drop(body);
                 let mut request = agent.turn(payload, &settled)?;
-                if let Some(settings) = overruling {
-                    request.routes_mut().for_each(|route| settings.overrule(route.parameters_mut()));
-                    settings.overrule(request.parameters_mut());
-                }
+                request.overrule(overruling);
                 if request.is_beyond_any_context() {
                     return Err(Failure::too_long());
                 }
@@ -195,8 +201,8 @@ impl<A: Agent> Invoker<A> {
         reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
     }
 
-    /// Begins the turn. It goes on until it ends, or until the [`Invocation`] is dropped.
-    pub(crate) fn begin(&self, accepted: Accepted, streamed: bool) -> Invocation {
+    /// Begins the turn, from its place. It goes on until it ends, or until the [`Invocation`] is dropped.
+    pub(crate) fn begin(&self, accepted: Accepted, place: Result<Place, OpenError>, streamed: bool) -> Invocation {
         let cut = self.ending.child_token();
         let (delivery, events) = if streamed {
             let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
@@ -208,13 +214,13 @@ impl<A: Agent> Invoker<A> {
         let stage = Stage {
             model: Arc::clone(&self.model),
             delivery,
-            deadline: Instant::now() + time,
+            deadline: (Instant::now() + time).into(),
             cut: cut.clone(),
             first_token: Arc::default(),
         };
         let performance =
             Performance { agent: A::NAME, sessions: self.sessions.clone(), answers: Arc::clone(&self.answers), stage };
-        let turn = performance.turn(accepted).in_current_span();
+        let turn = performance.turn(accepted, place).in_current_span();
         let end = self.turns.spawn_on(turn, &self.work);
         Invocation { events, end, _cut: cut.drop_guard() }
     }
@@ -241,22 +247,22 @@ struct Performance {
 
 impl Performance {
     /// The whole way of a turn: its session's history in, the model's answer out, the turn remembered.
-    async fn turn(self, accepted: Accepted) -> Result<Answered, Failure> {
+    async fn turn(self, accepted: Accepted, place: Result<Place, OpenError>) -> Result<Answered, Failure> {
         let began = Instant::now();
         let Accepted { mut request, context, busy, admitted } = accepted;
         let actor = context.user_id.as_deref().or(request.actor_id());
         let key = SessionKey::new(actor, &context.session_id);
         // Others of the same session come first; the wait is a part of the turn's time.
-        let opening = timeout_at(self.stage.deadline, self.open(&key));
+        let opening = timeout_at(self.stage.deadline, self.open(place, &key));
         let session = match self.stage.cut.run_until_cancelled(opening).await {
             Some(Ok(Ok(session))) => session,
-            Some(Ok(Err(error))) => return self.without_session(request, context, &key, &error).await,
-            Some(Err(_)) => return Err((&TurnError::OutOfTime).into()),
-            None => return Err((&TurnError::Cut).into()),
+            Some(Ok(Err(error))) => return self.without_session(request, context, &key, &error, began).await,
+            Some(Err(_)) => return Err(refused(&TurnError::OutOfTime, began)),
+            None => return Err(refused(&TurnError::Cut, began)),
         };
-        gather_tools(&mut request).await;
+        gather_tools(&mut request, &self.stage).await;
         let outcome = self.perform(request, &key, &session).await;
-        report(&outcome, began);
+        report(&outcome, began, self.first_token());
         audit::record(self.agent, &key, &outcome.safety);
         let (answered, keepsake) = answered(outcome, context);
         if let Some(keepsake) = keepsake {
@@ -266,8 +272,15 @@ impl Performance {
         answered
     }
 
-    async fn open(&self, key: &SessionKey) -> Result<OpenSession, OpenError> {
-        let opened = self.sessions.open(key.clone()).await;
+    fn first_token(&self) -> Option<Instant> {
+        self.stage.first_token.get().map(|at| at.into_std())
+    }
+
+    async fn open(&self, place: Result<Place, OpenError>, key: &SessionKey) -> Result<OpenSession, OpenError> {
+        let opened = match place {
+            Ok(place) => self.sessions.open_from(place, key.clone()).await,
+            Err(crowded) => Err(crowded),
+        };
         match &opened {
             Err(error @ OpenError::Crowded { .. }) => tracing::warn!(error = %error, "a turn was turned away"),
             Err(OpenError::Memory(error)) => {
@@ -286,42 +299,54 @@ impl Performance {
         context: Context,
         key: &SessionKey,
         error: &OpenError,
+        began: Instant,
     ) -> Result<Answered, Failure> {
         match request.begin(Vec::new()) {
             step @ Step::Done(_) => {
                 let outcome = drive(step, &self.stage).await;
+                report(&outcome, began, self.first_token());
                 audit::record(self.agent, key, &outcome.safety);
                 answered(outcome, context).0
             }
-            _ => Err(error.into()),
+            _ => Err(refused(error, began)),
         }
     }
 
     async fn perform(&self, request: TurnRequest, key: &SessionKey, session: &OpenSession) -> TurnOutcome {
         let room = CONTEXT_TOKENS.saturating_sub(request.estimated_tokens());
-        let reusable = request.reusable();
         let step = if request.replies().is_empty() {
             request.begin(session.earlier(room))
         } else {
             let paused = session.paused().cloned().unwrap_or_default();
             request.resume(session.earlier_than_paused(room), paused)
         };
-        let (Some(time), Step::CallModel(call)) = (reusable, &step) else {
-            return drive(step, &self.stage).await;
+        let call = match choose_route(step, &self.stage).await {
+            Step::CallModel(call) => call,
+            step => return drive(step, &self.stage).await,
+        };
+        let Some(time) = call.reusable() else {
+            return drive(Step::CallModel(call), &self.stage).await;
         };
         let question = CachedQuestion::new(self.agent, key, call.request());
-        match (self.answers.find(&question), step) {
-            (Some(answer), Step::CallModel(call)) => {
-                tracing::debug!("the same was asked before; its answer is given again");
-                drive(call.answered(answer), &self.stage).await
-            }
-            (_, step) => {
-                let outcome = drive(step, &self.stage).await;
-                self.answers.keep(question, &outcome, time);
-                outcome
-            }
+        if let Some(answer) = self.answers.find(&question) {
+            tracing::debug!("the same was asked before; its answer is given again");
+            Span::current().set_attribute(attribute::REUSED, true);
+            return drive(call.answered(answer), &self.stage).await;
         }
+        let outcome = drive(Step::CallModel(call), &self.stage).await;
+        self.answers.keep(question, &outcome, time);
+        outcome
     }
+}
+
+/// An invocation that never became a turn.
+fn refused<'a, E>(error: &'a E, began: Instant) -> Failure
+where
+    Failure: From<&'a E>,
+{
+    let failure = Failure::from(error);
+    invocation::refused(&failure, began);
+    failure
 }
 
 /// What callers are told of a turn, and what its session keeps.
@@ -337,40 +362,5 @@ fn answered(outcome: TurnOutcome, context: Context) -> (Result<Answered, Failure
 async fn remember(session: OpenSession, keepsake: Keepsake) {
     if session.remember(keepsake).await == Stored::Soon {
         tracing::warn!("the memory is slow; the answer leaves before its turn is stored");
-    }
-}
-
-/// One line a turn: numbers and names, no words of anybody.
-fn report(outcome: &TurnOutcome, began: Instant) {
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let usage = outcome.usage;
-    match &outcome.result {
-        Ok(answer) => tracing::info!(
-            duration_ms,
-            stop_reason = answer.stop_reason.as_str(),
-            input_tokens = usage.input_tokens,
-            output_tokens = usage.output_tokens,
-            usd = usage.cost.usd(),
-            tool_calls = outcome.tools.calls,
-            tool_calls_in_vain = outcome.tools.in_vain(),
-            "turn answered"
-        ),
-        Err(TurnError::Cut) => tracing::info!(duration_ms, "turn cut"),
-        Err(TurnError::NothingAsked) => tracing::warn!(duration_ms, "replies to what nobody asked"),
-        Err(error) => {
-            tracing::error!(duration_ms, error_type = error_type(error), error = %error, "turn failed");
-        }
-    }
-}
-
-fn error_type(error: &TurnError) -> &'static str {
-    match error {
-        TurnError::Model(_) => "ModelError",
-        TurnError::EmptyAnswer { .. } => "EmptyAnswer",
-        TurnError::NotTheType { .. } => "NotTheType",
-        TurnError::OutOfTime => "OutOfTime",
-        TurnError::NothingAsked => "NothingAsked",
-        TurnError::AskerGone => "AskerGone",
-        TurnError::Cut => "Cut",
     }
 }

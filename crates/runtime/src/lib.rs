@@ -28,8 +28,8 @@
 //! `http` speaks the wire, `payload` reads what was sent, `invocation` leads it through the turn to its answer,
 //! `lambda` is the other wire, for a process that Lambda started, `admission` bounds how much is taken on at
 //! once, `failure` decides
-//! what a caller may know of an error, `health` answers whether the session is busy, `logs` writes the
-//! log, and `local_test` tries one payload without a server.
+//! what a caller may know of an error, `health` answers whether the session is busy, `audit` writes
+//! down what guards found, `telemetry` is what an operator sees, and `local_test` tries one payload without a server.
 
 mod admission;
 mod audit;
@@ -39,9 +39,9 @@ mod http;
 mod invocation;
 mod lambda;
 mod local_test;
-mod logs;
 mod payload;
 pub mod server;
+mod telemetry;
 
 pub use lambda::LambdaError;
 pub use server::{ServeError, Server, asked_to_end, serve};

@@ -18,7 +18,7 @@ use agentcore_core::memory::process::ProcessMemory;
 use agentcore_core::memory::sessions::{DEFAULT_QUEUE, Sessions};
 use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
-use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, ModelSettings, Settings, SettingsError};
+use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, Overruling, Settings, SettingsError};
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
@@ -29,7 +29,10 @@ use crate::health::Health;
 use crate::http::{self, Http};
 use crate::invocation::Invoker;
 use crate::lambda::{self, InvokeMode, LambdaError};
-use crate::{local_test, logs};
+use crate::local_test;
+use crate::telemetry::Telemetry;
+use crate::telemetry::memory::WatchedMemory;
+use crate::telemetry::model::WatchedModel;
 
 /// Where AgentCore expects the process.
 const PORT: u16 = 8080;
@@ -40,6 +43,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long writes to memory may go on after the turns have ended.
 const FLUSH: Duration = Duration::from_secs(3);
+
+/// How long traces and metrics may still be handed over, when everything else is done.
+const LAST_SIGNALS: Duration = Duration::from_secs(2);
 
 /// How long a turn that is cut may take to notice, and the last answers to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -138,11 +144,12 @@ impl<A: Agent> Server<A> {
     /// # Errors
     /// When a setting cannot be used.
     pub fn from_environment(agent: A) -> Result<Self, ServeError> {
-        logs::begin();
         let read = |name: &str| std::env::var(name).ok();
         let settings = Settings::read(read)?;
+        let telemetry = Telemetry::begin(A::NAME, &settings.model.region, read);
         let aws = Arc::new(Aws::new(settings.model.region.clone()));
         let model = Arc::new(Resilient::from_settings(&settings.model, &aws));
+        let model = Arc::new(WatchedModel::new(model, &settings.model, &telemetry));
         let memory: Arc<dyn SessionMemory> = match &settings.memory {
             MemorySettings::AgentCore { memory_id } => Arc::new(AgentCoreMemory::new(memory_id, aws)),
             #[cfg(feature = "file-memory")]
@@ -153,6 +160,7 @@ impl<A: Agent> Server<A> {
             }
             MemorySettings::Process => Arc::new(ProcessMemory::default()),
         };
+        let memory = Arc::new(WatchedMemory(memory));
         tracing::info!(
             agent = A::NAME,
             model = %settings.model.model_id,
@@ -168,7 +176,7 @@ impl<A: Agent> Server<A> {
         };
         let queue = parsed(read, "SESSION_QUEUE", "must be a whole number of invocations")?.unwrap_or(DEFAULT_QUEUE);
         let sessions = sessions.summarized_by(model.clone()).queue(queue);
-        let mut server = Self::assemble(agent, model, sessions, activity, Some(settings.model));
+        let mut server = Self::assemble(agent, model, sessions, activity, settings.model.overruling());
         server.function = function;
         server.address = SocketAddr::new(
             parsed(read, "HOST", "must be an IP address")?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -179,6 +187,7 @@ impl<A: Agent> Server<A> {
         }
         server.http.invoker = limited(server.http.invoker, read)?;
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
+        server.http.telemetry = telemetry;
         Ok(server)
     }
 
@@ -187,7 +196,7 @@ impl<A: Agent> Server<A> {
     pub fn new(agent: A, model: Arc<dyn Model>, memory: Arc<dyn SessionMemory>) -> Self {
         let activity = Activity::default();
         let sessions = Sessions::new(memory, DEFAULT_HISTORY_TOKENS, activity.clone());
-        Self::assemble(agent, model, sessions, activity, None)
+        Self::assemble(agent, model, sessions, activity, Overruling::default())
     }
 
     fn assemble(
@@ -195,12 +204,12 @@ impl<A: Agent> Server<A> {
         model: Arc<dyn Model>,
         sessions: Sessions,
         activity: Activity,
-        overruling: Option<ModelSettings>,
+        overruling: Overruling,
     ) -> Self {
         let health = Health::new(activity.clone());
         let invoker = Invoker::new(agent, model, overruling, sessions, activity);
         Self {
-            http: Http { invoker, health, debug: false },
+            http: Http { invoker, health, telemetry: Telemetry::default(), debug: false },
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             drain: DRAIN,
             function: None,
@@ -289,6 +298,7 @@ impl<A: Agent> Listening<A> {
     pub async fn serve_until(self, end: CancellationToken) -> Result<(), ServeError> {
         let Self { server, listener, .. } = self;
         let invoker = server.http.invoker.clone();
+        let telemetry = server.http.telemetry.clone();
         let (closed, is_closed) = tokio::sync::oneshot::channel();
         let stop_accepting = end.clone();
         let door = std::thread::Builder::new().name("http".into());
@@ -307,6 +317,7 @@ impl<A: Agent> Listening<A> {
         invoker.sessions().close(FLUSH).await;
         let _ = timeout(FAREWELL, is_closed).await;
         tracing::info!("ended");
+        telemetry.flush(LAST_SIGNALS).await;
         Ok(())
     }
 }

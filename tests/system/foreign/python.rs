@@ -30,6 +30,31 @@ pub(crate) fn ministack(port: u16) -> Command {
     command
 }
 
+/// A command that starts rotel, a collector for OpenTelemetry, on two ports of the loopback. It prints what it gets.
+pub(crate) fn collector(http: u16, grpc: u16) -> Command {
+    let environment = telemetry_interpreter().ancestors().nth(2).expect("it is in bin/").join("lib");
+    let library = std::fs::read_dir(environment).expect("a virtual environment has one");
+    let agents = library.filter_map(|entry| Some(entry.ok()?.path().join("site-packages/rotel/rotel-agent")));
+    let agent = agents.into_iter().find(|agent| agent.exists()).expect("the package has its program");
+    let mut command = secluded(agent);
+    command.args(["start", "--exporter", "blackhole", "--debug-log-verbosity", "detailed"]);
+    command.args(["traces", "metrics", "logs"].iter().flat_map(|signal| ["--debug-log", signal]));
+    command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")]);
+    command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")]);
+    command
+}
+
+/// A command that runs a script of `tests/foreign` with what reads OpenTelemetry's messages.
+pub(crate) fn telemetry_script(name: &str) -> Command {
+    let mut command = secluded(telemetry_interpreter());
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
+fn telemetry_interpreter() -> PathBuf {
+    interpreter("telemetry", &tests("requirements-telemetry.txt"))
+}
+
 /// A command that starts cargo-lambda's emulator of Lambda on a port of the loopback.
 pub(crate) fn lambda_emulator(port: u16) -> Command {
     let interpreter = interpreter("cargo-lambda", &tests("requirements-lambda.txt"));

@@ -22,11 +22,16 @@ impl Script {
         Self(Process::start(name, command))
     }
 
+    /// What it says by itself.
+    pub(crate) fn next(&mut self) -> Value {
+        let line = self.0.next_line(ANSWER);
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("not a JSON line ({error}): {line}"))
+    }
+
     /// Gives an order, and waits for what came of it.
     #[expect(clippy::needless_pass_by_value, reason = "orders are written where they are given")]
     pub(crate) fn order(&mut self, order: Value) -> Value {
         self.0.tell(&order.to_string());
-        let line = self.0.next_line(ANSWER);
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("not a JSON line ({error}): {line}"))
+        self.next()
     }
 }

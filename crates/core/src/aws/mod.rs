@@ -3,6 +3,7 @@
 //! AgentCore may snapshot a started process and revive it days later in many places, so connections and
 //! credentials are made when they are first needed, not at start-up.
 
+pub mod exchange;
 pub mod sigv4;
 
 use std::time::Duration;
@@ -118,4 +119,16 @@ fn document_number(number: &serde_json::Number) -> Number {
         (None, Some(number)) => Number::NegInt(number),
         (None, None) => Number::Float(number.as_f64().unwrap_or(f64::NAN)),
     }
+}
+
+/// The cause at the bottom of an error's chain says what went wrong; those above say where.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// An error and its causes, from the outermost in.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| cause.source())
 }

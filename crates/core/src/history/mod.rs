@@ -52,6 +52,19 @@ pub struct PausedTurn {
     /// Which of several agents asks, by the name its router knows it by; none where there is but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
+    /// Set where the turn had gone on already and came to no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_off: Option<BrokenOff>,
+}
+
+/// How far a turn came that went on by a person's answers and broke off: the same answers lead on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrokenOff {
+    /// What was asked, and was answered.
+    pub answered: Vec<Question>,
+    /// What the caller had been told of the turn's answer. When the turn goes on, the answer begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Message>,
 }
 
 /// What was said in a session before a turn of it.
@@ -247,7 +260,8 @@ impl PausedTurn {
         };
         let results = self.results.iter().cloned().chain(self.questions.iter().map(unanswered));
         let results = Message { role: Role::User, content: results.map(ContentBlock::ToolResult).collect() };
-        complete(self.messages.iter().cloned().chain([results]))
+        let said = self.broken_off.iter().filter_map(|broken_off| broken_off.said.clone());
+        complete(self.messages.iter().cloned().chain([results]).chain(said))
     }
 
     /// The turn without bytes of pictures and files: see [`without_media_bytes`].

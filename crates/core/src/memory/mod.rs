@@ -9,6 +9,7 @@
 //! that no write is lost, and has turns summarized that no longer fit.
 
 pub mod agentcore;
+mod arrivals;
 #[cfg(feature = "file-memory")]
 pub mod file;
 pub mod identity;

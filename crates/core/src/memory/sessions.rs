@@ -22,12 +22,15 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::arrivals::{Arrivals, Counted, Queued};
 use super::identity::SessionKey;
 use super::summary::{self, Draft};
 use super::{Entry, Loaded, MemoryError, Record, SessionMemory, Summary};
 use crate::activity::Activity;
 use crate::history::{Earlier, Keepsake, PausedTurn};
 use crate::model::Model;
+
+pub use super::arrivals::Place;
 
 /// How long an answer waits for its turn to be stored. Beyond it the answer leaves and the write goes
 /// on behind it.
@@ -73,6 +76,7 @@ pub struct Sessions {
 /// A session in one caller's hands, until this is dropped.
 pub struct OpenSession {
     key: SessionKey,
+    counted: Counted,
     sessions: Sessions,
     session: OwnedMutexGuard<Session>,
 }
@@ -108,6 +112,7 @@ struct Shared {
     with_other_processes: bool,
     history_tokens: usize,
     activity: Activity,
+    arrivals: Arrivals,
     warm: Mutex<Warm>,
     warm_tokens: Arc<AtomicUsize>,
     writes: TaskTracker,
@@ -126,12 +131,8 @@ struct Warm {
 #[derive(Clone)]
 struct AtHand {
     used: u64,
-    waiting: Arc<AtomicUsize>,
     session: Arc<AsyncMutex<Session>>,
 }
-
-/// A place among those who wait for a session, until this is dropped.
-struct Place(Arc<AtomicUsize>);
 
 /// What is known of a session: nothing, until it has been read.
 struct Session {
@@ -180,6 +181,7 @@ impl Sessions {
             with_other_processes,
             history_tokens,
             activity,
+            arrivals: Arrivals::default(),
             warm: Mutex::default(),
             warm_tokens: Arc::default(),
             writes: TaskTracker::new(),
@@ -206,12 +208,38 @@ impl Sessions {
         Self { most_waiting, ..self }
     }
 
+    /// Takes a place in the row before a session, after those who came before. Nobody need know yet what they want of
+    /// it, nor even whose it is: `expected` is the session as far as it can be told, and places are kept in order and
+    /// counted among those who expect the same. A place that is dropped holds nobody up.
+    ///
+    /// # Errors
+    /// At once when too many are waiting already.
+    pub fn arrive(&self, expected: &SessionKey) -> Result<Place, OpenError> {
+        // One of them has the session, or will.
+        let taken = self.shared.arrivals.take(expected, self.most_waiting.saturating_add(1));
+        taken.map_err(|places| OpenError::Crowded { waiting: places.saturating_sub(1) })
+    }
+
     /// Opens a session, after those who came before have closed it. Who stops waiting leaves the queue.
     ///
     /// # Errors
     /// At once when too many are waiting already, and when a session that is not at hand cannot be read.
     pub async fn open(&self, key: SessionKey) -> Result<OpenSession, OpenError> {
-        let mut session = self.in_turn(&key).await?;
+        let place = self.arrive(&key)?;
+        self.open_from(place, key).await
+    }
+
+    /// Opens a session for who has a place before it.
+    ///
+    /// # Errors
+    /// When a session that is not at hand cannot be read.
+    pub async fn open_from(&self, place: Place, key: SessionKey) -> Result<OpenSession, OpenError> {
+        let Place { counted, door } = place;
+        let through = door.wait().await;
+        // In the session's own queue before the next one comes through the door: they may have expected another.
+        let queued = Queued::join(&self.at_hand(&key).session);
+        drop(through);
+        let mut session = queued.wait().await;
         if self.shared.with_other_processes {
             if let Some(write) = &mut session.last_write {
                 let _ = write.await;
@@ -224,17 +252,7 @@ impl Sessions {
             tracing::debug!(turns = loaded.turns.len(), summary = loaded.summary.is_some(), "session loaded");
             session.know(Some(loaded));
         }
-        Ok(OpenSession { key, sessions: self.clone(), session })
-    }
-
-    async fn in_turn(&self, key: &SessionKey) -> Result<OwnedMutexGuard<Session>, OpenError> {
-        let AtHand { session, waiting, .. } = self.at_hand(key);
-        // Succeeds only where nobody is waiting.
-        if let Ok(session) = Arc::clone(&session).try_lock_owned() {
-            return Ok(session);
-        }
-        let _place = Place::take(waiting, self.most_waiting)?;
-        Ok(session.lock_owned().await)
+        Ok(OpenSession { key, counted, sessions: self.clone(), session })
     }
 
     /// Waits until every write that has begun has ended, one way or the other. Summaries go on: no answer waits
@@ -292,24 +310,6 @@ impl Warm {
 impl AtHand {
     fn is_idle(&self) -> bool {
         self.session.try_lock().is_ok_and(|session| session.is_stored()) && Arc::strong_count(&self.session) == 1
-    }
-}
-
-// === impl Place ===
-
-impl Place {
-    fn take(waiting: Arc<AtomicUsize>, most: usize) -> Result<Self, OpenError> {
-        let one_more = |waiting| (waiting < most).then_some(waiting + 1);
-        match waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more) {
-            Ok(_) => Ok(Self(waiting)),
-            Err(waiting) => Err(OpenError::Crowded { waiting }),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -457,7 +457,7 @@ impl OpenSession {
         let is_stored = self.session.write(Arc::clone(&self.sessions.shared), self.key.clone(), record);
         self.let_go_of_dropped();
         self.summarize_dropped();
-        drop(self.session);
+        drop((self.session, self.counted));
         match timeout(WRITE_PATIENCE, is_stored).await {
             Ok(Ok(())) => Stored::Already,
             Ok(Err(_)) => Stored::Lost,
@@ -508,7 +508,7 @@ impl Shared {
     fn unknown(&self) -> AtHand {
         let weight = Weight { tokens: 0, all: Arc::clone(&self.warm_tokens) };
         let session = Session { known: None, weight, last_write: None, summarizing: None, sulk: Sulk::default() };
-        AtHand { used: 0, waiting: Arc::default(), session: Arc::new(AsyncMutex::new(session)) }
+        AtHand { used: 0, session: Arc::new(AsyncMutex::new(session)) }
     }
 
     /// Asks the model first, and only then for the session.

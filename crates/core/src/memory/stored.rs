@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, KeptTurn, Summary};
-use crate::history::{PausedTurn, complete, estimate_message, estimate_result, estimate_tokens};
+use crate::history::{BrokenOff, PausedTurn, complete, estimate_message, estimate_result, estimate_tokens};
 use crate::message::Question;
 use crate::message::{Message, ToolResult};
 
@@ -36,6 +36,8 @@ pub(super) enum Kind {
         questions: Vec<Question>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         route: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        broken_off: Option<BrokenOff>,
     },
     Summary {
         text: String,
@@ -85,8 +87,8 @@ impl StoredEntry {
                 .into_iter()
                 .map(|turn| Entry::Whole { turn: Arc::new(turn), pinned, resumed: std::mem::take(&mut resumed) })
                 .collect(),
-            Kind::Paused { results, questions, route } => {
-                let turn = Arc::new(PausedTurn { messages, results, questions, route });
+            Kind::Paused { results, questions, route, broken_off } => {
+                let turn = Arc::new(PausedTurn { messages, results, questions, route, broken_off });
                 vec![Entry::Paused { turn, pinned, resumed }]
             }
             Kind::Summary { text, covers, pinned } => {
@@ -104,8 +106,9 @@ impl From<&Entry> for StoredEntry {
                 Self { messages: turn.messages().to_vec(), kind: Kind::Whole, pinned: *pinned, resumed: *resumed }
             }
             Entry::Paused { turn, pinned, resumed } => {
-                let PausedTurn { messages, results, questions, route } = turn.as_ref().clone();
-                Self { messages, kind: Kind::Paused { results, questions, route }, pinned: *pinned, resumed: *resumed }
+                let PausedTurn { messages, results, questions, route, broken_off } = turn.as_ref().clone();
+                let kind = Kind::Paused { results, questions, route, broken_off };
+                Self { messages, kind, pinned: *pinned, resumed: *resumed }
             }
             Entry::Summary(Summary { text, covers, pinned }) => {
                 let pinned = pinned.iter().map(PinnedTurn::of).collect();

@@ -319,6 +319,8 @@ pub enum ModelError {
     Unavailable {
         /// The service's reason.
         reason: String,
+        /// Seconds the service asks to wait, where it says so.
+        retry_after: Option<u64>,
     },
     /// Nothing came within the time allowed.
     #[error("the model was silent for {} ms while {waiting_for} was due; ask again, or raise {variable}", waited.as_millis())]
@@ -368,10 +370,20 @@ impl ModelError {
         }
     }
 
+    /// Whether the model refuses to go on from the assistant's own words, whatever they are. Claude does so from
+    /// its 4.6 on, in these words.
+    pub fn refuses_prefill(&self) -> bool {
+        let Self::InvalidRequest { reason, .. } = self else {
+            return false;
+        };
+        let reason = reason.to_ascii_lowercase();
+        reason.contains("prefill") || reason.contains("must end with a user message")
+    }
+
     /// Seconds the service asks to wait, where it says so.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Throttled { retry_after, .. } => *retry_after,
+            Self::Throttled { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

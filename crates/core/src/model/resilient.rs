@@ -249,29 +249,25 @@ impl Search {
         self.effort.failed();
         let remedy = error.remedy();
         self.tell_breaker(permit, remedy, &error);
-        if remedy == Remedy::AskOtherwise && must_go_on {
+        if must_go_on && error.refuses_prefill() {
             // The model would not go on, whatever its table says: what broke the answer stays the reason.
             self.candidate().goes_on.store(false, Ordering::Relaxed);
         }
         let next = self.next(remedy, &error, must_go_on).await;
         let throttles = throttles(&error);
         let blame = worth_telling(self.blame.take(), error);
-        match next {
-            Some(permit) => {
-                self.blame = Some(blame);
-                Ok(permit)
-            }
-            None => {
-                tracing::warn!(
-                    model = self.candidate().name,
-                    attempt = self.effort.made(),
-                    error_type = blame.name(),
-                    { measure::THROTTLES } = throttles,
-                    "no model answers"
-                );
-                Err(blame)
-            }
+        if let Some(permit) = next {
+            self.blame = Some(blame);
+            return Ok(permit);
         }
+        tracing::warn!(
+            model = self.candidate().name,
+            attempt = self.effort.made(),
+            error_type = blame.name(),
+            { measure::THROTTLES } = throttles,
+            "no model answers"
+        );
+        Err(blame)
     }
 
     fn tell_breaker(&self, permit: Permit, remedy: Remedy, error: &ModelError) {

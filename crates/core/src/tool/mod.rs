@@ -7,7 +7,7 @@
 mod bounds;
 pub mod typed;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -16,9 +16,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::guard::Safety;
 use crate::history::estimate_tokens;
 use crate::message::{ToolResultContent, Usage};
 use crate::model::Model;
+use crate::settings::Overruling;
 
 pub use crate::message::{Question, Reply, ToolSpec};
 
@@ -62,7 +64,14 @@ pub struct ToolCall {
     pub model: Arc<dyn Model>,
     pub(crate) tool: String,
     pub(crate) progress: Progress,
+    pub(crate) account: Account,
+    pub(crate) overruling: Overruling,
 }
+
+/// What calls spend and find beside what they answer. It stays however they end: a call that fails or is given
+/// up has cost what it cost. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account(Arc<Mutex<(Usage, Safety)>>);
 
 /// Where a call's progress is told, if anywhere.
 pub(crate) type Progress = Option<Arc<dyn Fn(ToolProgress) + Send + Sync>>;
@@ -84,8 +93,6 @@ pub struct ToolProgress {
 pub struct ToolOutput {
     /// What it says to the model.
     pub content: Vec<ToolResultContent>,
-    /// What it spent on models of its own.
-    pub usage: Usage,
 }
 
 /// Why a call gave nothing the model can use.
@@ -154,6 +161,8 @@ impl ToolCall {
             model,
             tool: String::new(),
             progress: None,
+            account: Account::default(),
+            overruling: Overruling::default(),
         }
     }
 
@@ -177,9 +186,31 @@ impl ToolCall {
         ToolFailure::Ask(Box::new(Question { id, tool, question, details }))
     }
 
+    /// Counts what the call spends on models of its own with the turn, whatever becomes of the call.
+    pub fn spent(&self, usage: Usage) {
+        self.account.spend(usage);
+    }
+
     /// How long the turn may still go on.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    pub(crate) fn spend(&self, usage: Usage) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 += usage;
+    }
+
+    pub(crate) fn find(&self, safety: Safety) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.merge(safety);
+    }
+
+    /// What has gathered.
+    pub(crate) fn taken(&self) -> (Usage, Safety) {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -211,7 +242,7 @@ impl From<ToolResultContent> for ToolOutput {
 
 impl From<Vec<ToolResultContent>> for ToolOutput {
     fn from(content: Vec<ToolResultContent>) -> Self {
-        Self { content, usage: Usage::default() }
+        Self { content }
     }
 }
 

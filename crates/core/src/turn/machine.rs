@@ -1,6 +1,7 @@
 //! The states of a turn and what leads from one to the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,13 +13,14 @@ use super::{Answer, CallFailure, CallOutcome, Step, ToolCounts, TurnError, TurnO
 use crate::guard::outgoing::Outgoing;
 use crate::guard::{Guard, Safety, SafetyAction, Severity};
 use crate::history::{
-    CompleteTurn, Earlier, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each, sendable,
-    without_tools, words,
+    BrokenOff, CompleteTurn, Earlier, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each,
+    sendable, without_tools, words,
 };
 use crate::message::{
     ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
 };
 use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolChoice};
+use crate::settings::Overruling;
 use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};
 
 /// Said for a tool that asked a person whose answer a guard took up instead.
@@ -59,7 +61,10 @@ struct Turn {
     rounds_left: u32,
     shrinking: Shrinking,
     pinned: bool,
-    resumed: bool,
+    overruling: Overruling,
+    reusable_for: Option<Duration>,
+    /// The questions whose answers it went on with, where it was resumed.
+    resumed_by: Option<Vec<Question>>,
     usage: Usage,
     safety: Safety,
     counts: ToolCounts,
@@ -100,7 +105,7 @@ impl TurnRequest {
 
     /// Goes on with a turn that waits for a person, by what the person answered: as the agent that asked.
     pub fn resume(self, earlier: impl Into<Earlier>, paused: PausedTurn) -> Step {
-        let is_asked = |reply: &Reply| paused.questions.iter().any(|question| question.id == reply.id);
+        let is_asked = |reply: &Reply| asked_in(&paused).any(|question| question.id == reply.id);
         if self.replies.is_empty() || !self.replies.iter().all(is_asked) {
             return nothing_done(TurnError::NothingAsked);
         }
@@ -119,7 +124,7 @@ impl TurnRequest {
         let asks = |request: &Self| match &paused.route {
             Some(name) => request.route.as_ref() == Some(name),
             // It was stored before turns said who asks: then whoever has the tools, where that is plain.
-            None => paused.questions.iter().all(|question| request.tools.get(&question.tool).is_some()),
+            None => asked_in(paused).all(|question| request.tools.get(&question.tool).is_some()),
         };
         let mut askers = self.routes.into_iter().map(|route| route.request).filter(asks);
         let mut asker = askers.next().filter(|_| askers.next().is_none())?;
@@ -133,9 +138,11 @@ impl TurnRequest {
         let said: Vec<String> = replies.iter().map(said_by).collect();
         let said = said.join("\n");
         let opinion = Opinion::of(&self.guards, &said, &earlier.known);
+        let answered = |question: &&Question| replies.iter().any(|reply| reply.id == question.id);
+        let resumed_by = asked_in(&paused).filter(answered).cloned().collect();
         let PausedTurn { messages, results, questions, .. } = paused;
         let mut turn = Turn::new(self, earlier, messages);
-        turn.resumed = true;
+        turn.resumed_by = Some(resumed_by);
         let calls = turn.request.messages.last().map(|last| last.tool_uses().cloned().collect());
         let calls: Vec<ToolUse> = calls.unwrap_or_default();
         if let Some(answer) = turn.heed(opinion) {
@@ -144,10 +151,16 @@ impl TurnRequest {
             turn.push(Message { role: Role::User, content });
             return turn.answered_by_guard(answer);
         }
-        let answered = |question: &Question| replies.iter().any(|reply| reply.id == question.id);
-        let waiting = questions.into_iter().filter(|question| !answered(question)).collect();
+        let waiting = questions.into_iter().filter(|question| !answered(&question)).collect();
         Step::CallTools(ToolRound { turn, calls, known: results, waiting, replies })
     }
+}
+
+/// The questions that a reply may answer: those that wait and, of a turn that went on and broke off, those whose answers
+/// are taken again.
+fn asked_in(paused: &PausedTurn) -> impl Iterator<Item = &Question> {
+    let before = paused.broken_off.iter().flat_map(|broken_off| &broken_off.answered);
+    paused.questions.iter().chain(before)
 }
 
 /// What a person answered, in words.
@@ -182,6 +195,11 @@ impl ModelCall {
     /// Whether the caller hears this answer as it is written. Who is to answer is settled in silence.
     pub fn is_heard(&self) -> bool {
         self.0.choosing.is_none()
+    }
+
+    /// How long its answer may be given again, where it may.
+    pub fn reusable(&self) -> Option<Duration> {
+        self.0.reusable_for
     }
 
     /// What looks at the answer before it leaves.
@@ -277,6 +295,20 @@ impl ToolRound {
         })
     }
 
+    /// What an operator has set over what agents ask for.
+    pub(crate) fn overruling(&self) -> Overruling {
+        self.turn.overruling
+    }
+
+    /// Takes down what the calls spent, and what guards found in the course of them.
+    #[must_use]
+    pub(crate) fn accounted(mut self, usage: Usage, safety: Safety) -> Self {
+        self.turn.usage += usage;
+        // Whatever was done about it was done to a tool's words, not to the caller's.
+        self.turn.safety.raise_all(safety.flags, SafetyAction::None);
+        self
+    }
+
     /// The tools answered, in any order. The model reads one result a call, in the order it asked; where a
     /// tool asks a person, the turn ends with the question.
     pub fn returned(mut self, outcomes: Vec<CallOutcome>) -> Step {
@@ -306,7 +338,10 @@ impl ToolRound {
 
     fn end(mut self, error: TurnError, outcomes: Vec<CallOutcome>) -> Step {
         self.take_in(outcomes);
-        let Self { mut turn, known, .. } = self;
+        let Self { mut turn, known, waiting, .. } = self;
+        if turn.resumed_by.is_some() {
+            return turn.break_off(error, known, waiting, None);
+        }
         let content = known.into_iter().map(ContentBlock::ToolResult).collect();
         turn.push(Message { role: Role::User, content });
         turn.end_without_answer(error, None)
@@ -323,7 +358,7 @@ impl ToolRound {
                 continue;
             }
             match result {
-                Ok(output) => self.known.push(self.turn.worked(tool_use_id, output)),
+                Ok(output) => self.known.push(Turn::worked(tool_use_id, output)),
                 Err(CallFailure::Tool(ToolFailure::Ask(question))) => {
                     self.waiting.push(Question { id: tool_use_id, ..*question });
                 }
@@ -371,7 +406,9 @@ impl Turn {
             rounds_left: request.tool_rounds,
             shrinking: Shrinking::new(stays),
             pinned: request.pinned,
-            resumed: false,
+            overruling: request.overruling,
+            reusable_for: request.reusable_for,
+            resumed_by: None,
             usage: Usage::default(),
             safety: Safety::default(),
             counts: ToolCounts::default(),
@@ -494,8 +531,7 @@ impl Turn {
         Step::CallTools(ToolRound { turn: self, calls, known: Vec::new(), waiting: Vec::new(), replies: Vec::new() })
     }
 
-    fn worked(&mut self, tool_use_id: String, output: ToolOutput) -> ToolResult {
-        self.usage += output.usage;
+    fn worked(tool_use_id: String, output: ToolOutput) -> ToolResult {
         let said = output.content.into_iter().filter(|part| !is_blank(part)).map(acceptable);
         let mut content: Vec<ToolResultContent> = said.collect();
         if content.is_empty() {
@@ -540,7 +576,8 @@ impl Turn {
             questions: questions.clone(),
         };
         let route = self.route.clone();
-        self.done(Ok(answer), Some(TurnKept::Paused(PausedTurn { messages, results, questions, route })))
+        let paused = PausedTurn { messages, results, questions, route, broken_off: None };
+        self.done(Ok(answer), Some(TurnKept::Paused(paused)))
     }
 }
 
@@ -658,12 +695,34 @@ impl Turn {
             return self.done(Err(error), None);
         }
         self.forget_attempts();
+        if self.resumed_by.is_some() {
+            let results = self.request.messages.pop_if(|last| last.role == Role::User);
+            let results = results.iter().flat_map(Message::tool_results).cloned().collect();
+            return self.break_off(error, results, Vec::new(), so_far.map(text_only));
+        }
         self.request.messages.extend(so_far.map(text_only));
         let messages = self.without_redacted_words();
         let anything_said =
             messages.iter().any(|message| message.role == Role::Assistant && !message.content.is_empty());
         let kept = if anything_said { remembered(messages) } else { None };
         self.done(Err(error), kept.map(TurnKept::Whole))
+    }
+
+    /// A turn that went on by a person's answers ends without its own. It waits for the same answers once more, and
+    /// what its tools have done is not done again.
+    fn break_off(
+        mut self,
+        error: TurnError,
+        results: Vec<ToolResult>,
+        questions: Vec<Question>,
+        said: Option<Message>,
+    ) -> Step {
+        let messages = self.without_redacted_words();
+        let answered = self.resumed_by.clone().unwrap_or_default();
+        let said = said.filter(|message| !message.content.is_empty());
+        let (route, broken_off) = (self.route.clone(), Some(BrokenOff { answered, said }));
+        let paused = PausedTurn { messages, results, questions, route, broken_off };
+        self.done(Err(error), Some(TurnKept::Paused(paused)))
     }
 
     /// The turn's messages without words that a guardrail wants stored nowhere.
@@ -683,7 +742,7 @@ impl Turn {
     fn done(self, result: Result<Answer, TurnError>, kept: Option<TurnKept>) -> Step {
         // What was said in a crisis is what the rest of the session is about.
         let pinned = self.pinned || self.safety.severity == Severity::Crisis;
-        let resumed = self.resumed;
+        let resumed = self.resumed_by.is_some();
         Step::Done(TurnOutcome {
             result,
             keepsake: kept.map(|turn| Keepsake { turn, pinned, resumed }),

@@ -10,7 +10,7 @@ use crate::guard::Guard;
 use crate::history::{CompleteTurn, estimate_block, estimate_tokens};
 use crate::message::ContentBlock;
 use crate::model::{ModelParameters, ModelSize};
-use crate::settings::CONTEXT_TOKENS;
+use crate::settings::{CONTEXT_TOKENS, Overruling};
 use crate::tool::typed::JsonSchema;
 use crate::tool::{Reply, Tool, ToolRefused, ToolSource, Toolbox};
 
@@ -25,6 +25,7 @@ pub struct TurnRequest {
     pub(super) content: Vec<ContentBlock>,
     pub(super) replies: Vec<Reply>,
     pub(super) parameters: ModelParameters,
+    pub(super) overruling: Overruling,
     pub(super) size: ModelSize,
     pub(super) tools: Toolbox,
     pub(super) sources: Vec<Arc<dyn ToolSource>>,
@@ -56,6 +57,7 @@ impl TurnRequest {
             content,
             replies: Vec::new(),
             parameters: ModelParameters { max_tokens: 1024, temperature: None, stop_sequences: Vec::new() },
+            overruling: Overruling::default(),
             size: ModelSize::Full,
             tools: Toolbox::default(),
             sources: Vec::new(),
@@ -245,11 +247,6 @@ impl TurnRequest {
         self.time
     }
 
-    /// How long its answer may be given again, where it may.
-    pub fn reusable(&self) -> Option<Duration> {
-        self.reusable_for
-    }
-
     /// Where more tools come from.
     pub fn tool_sources(&self) -> &[Arc<dyn ToolSource>] {
         &self.sources
@@ -271,9 +268,12 @@ impl TurnRequest {
         self.routes.iter_mut().map(|route| &mut route.request)
     }
 
-    /// How the answer is sampled and bounded; an operator's settings are written over it here.
-    pub fn parameters_mut(&mut self) -> &mut ModelParameters {
-        &mut self.parameters
+    /// Writes an operator's settings over what the agents asked for: this one, those of the routes, and those
+    /// that a model hands tasks to in the course of the turn.
+    pub fn overrule(&mut self, overruling: Overruling) {
+        overruling.apply(&mut self.parameters);
+        self.overruling = overruling;
+        self.routes_mut().for_each(|route| route.overrule(overruling));
     }
 
     /// About how many tokens everything but the history takes, the answer included, on the high side.

@@ -253,6 +253,7 @@ proptest! {
             results: results.into_iter().map(|id| ToolResult::error(id, "no scale")).collect(),
             questions: questions.into_iter().map(ask).collect(),
             route: None,
+            broken_off: None,
         };
         let closed = paused.closed();
         assert_can_go_on(&messages_of(&closed));

@@ -42,6 +42,7 @@ pub(crate) fn waiting(question: &str) -> PausedTurn {
         results: vec![ToolResult::error("call-1", "sold out")],
         questions: vec![Question { id, tool, question: asked, details: serde_json::json!({ "choices": [1, 2] }) }],
         route: Some("travel_agent".into()),
+        broken_off: None,
     }
 }
 

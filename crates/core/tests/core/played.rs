@@ -80,7 +80,7 @@ impl Played {
     fn next(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         self.asked.lock().expect("what was asked").push(request.clone());
         let next = self.answers.lock().expect("the list").pop_front();
-        next.ok_or_else(|| ModelError::Unavailable { reason: "the list is at its end".into() })
+        next.ok_or_else(|| ModelError::Unavailable { reason: "the list is at its end".into(), retry_after: None })
     }
 }
 

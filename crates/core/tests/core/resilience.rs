@@ -154,7 +154,7 @@ fn broken() -> ModelError {
 }
 
 fn unavailable() -> ModelError {
-    ModelError::Unavailable { reason: "played".into() }
+    ModelError::Unavailable { reason: "played".into(), retry_after: None }
 }
 
 fn denied() -> ModelError {
@@ -393,7 +393,10 @@ async fn a_model_that_cannot_go_on_ends_with_the_error_that_broke_it_unless_anot
 
 #[tokio::test(start_paused = true)]
 async fn a_model_that_refuses_to_go_on_against_its_table_is_not_asked_to_again() {
-    let refusal = ModelError::InvalidRequest { model: "first".into(), reason: "no prefill".into() };
+    let refusal = ModelError::InvalidRequest {
+        model: "first".into(),
+        reason: "This model does not support assistant message prefill.".into(),
+    };
     let fates = [Fate::BrokenAfter(2, broken()), Fate::Refused(refusal), Fate::BrokenAfter(2, broken())];
     let model = Played::saying(&["It is ", "fine."]).then(fates);
     let resilient = alone(&model);
@@ -401,6 +404,22 @@ async fn a_model_that_refuses_to_go_on_against_its_table_is_not_asked_to_again()
     assert_eq!(model.calls(), 2);
     assert_eq!(streamed(&resilient).await.1, Some(broken()));
     assert_eq!(model.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_something_else_while_going_on_does_not_keep_the_model_from_it_next_time() {
+    let model = || "first".to_owned();
+    for refusal in [
+        ModelError::InvalidRequest { model: model(), reason: "the picture cannot be read".into() },
+        ModelError::ContextTooLong { model: model() },
+    ] {
+        let fates = [Fate::BrokenAfter(2, broken()), Fate::Refused(refusal), Fate::BrokenAfter(2, broken())];
+        let model = Played::saying(&["It is ", "fine."]).then(fates);
+        let resilient = alone(&model);
+        assert_eq!(streamed(&resilient).await.1, Some(broken()));
+        assert_eq!(answered(&resilient).await.message, Message::assistant("It is fine."));
+        assert_eq!(model.calls(), 4);
+    }
 }
 
 // === again ===

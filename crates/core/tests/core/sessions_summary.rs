@@ -59,7 +59,9 @@ impl Model for Writer {
     }
 
     fn converse_stream<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
-        Box::pin(async { Err(ModelError::Unavailable { reason: "summaries are not streamed".into() }) })
+        Box::pin(async {
+            Err(ModelError::Unavailable { reason: "summaries are not streamed".into(), retry_after: None })
+        })
     }
 }
 
@@ -240,7 +242,7 @@ async fn pinned_turns_stay_in_full_where_a_summary_covers_them() {
 #[tokio::test(start_paused = true)]
 async fn a_model_that_fails_is_asked_again_at_a_later_turn_and_nothing_is_lost_meanwhile() {
     let writer = Writer::new(10);
-    writer.next_answers(Err(ModelError::Unavailable { reason: "down".into() }));
+    writer.next_answers(Err(ModelError::Unavailable { reason: "down".into(), retry_after: None }));
     writer.next_answers(Ok(answers(vec![ContentBlock::Text("I will not.".into())], StopReason::ContentFiltered)));
     let talk = Talk::with(&writer);
     talk.says(1..=14).await;

@@ -10,6 +10,7 @@ use agentcore_core::model::{ModelRequest, ModelSize};
 use agentcore_core::payload::{PayloadError, Prompt};
 use agentcore_core::response_cache::{Question, ResponseCache};
 use agentcore_core::router::Router;
+use agentcore_core::settings::Overruling;
 use agentcore_core::tool::typed::{JsonSchema, tool};
 use agentcore_core::tool::{ToolCall, ToolFailure};
 use agentcore_core::turn::{Step, TurnError, TurnRequest};
@@ -403,6 +404,84 @@ async fn an_agent_that_fails_as_a_tool_fails_as_a_tool() {
     let failing = Played::new([calls(&[("1", "trainer", json!({"task": "x"}))])]);
     let outcome = failing.performs(with_trainer("?")).await;
     assert_eq!(outcome.tools.failed, 1);
+}
+
+#[tokio::test]
+async fn what_a_task_cost_is_counted_though_nothing_came_of_it() {
+    // The task's own turn asks for a tool that is not there, and its model fails after that.
+    let model = Played::new([
+        calls(&[("1", "cook", json!({"task": "Cook soup."}))]),
+        calls(&[("2", "cooking", json!({"dish": "soup"}))]),
+        says("No soup today."),
+    ]);
+    let cook = Delegate::new(Cook, "Cooks.", &Context::default());
+    let outcome = model.performs(TurnRequest::new("Soup").tool(cook).begin(Vec::new())).await;
+    assert_eq!(outcome.tools.failed, 1, "it would have had to ask a person");
+    assert_eq!(outcome.usage.total_tokens, 45, "three answers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_cost_is_counted_though_it_took_too_long() {
+    struct Sleeper;
+    impl Agent for Sleeper {
+        type Payload = Prompt;
+        const NAME: &'static str = "sleeper";
+
+        fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+            Ok(payload.turn()?.tool(tool(sleep)))
+        }
+    }
+    /// Sleeps.
+    #[derive(Deserialize, JsonSchema)]
+    struct Sleep {}
+    async fn sleep(_: Sleep, _: ToolCall) -> Result<String, ToolFailure> {
+        std::future::pending().await
+    }
+    let model = Played::new([
+        calls(&[("1", "sleeper", json!({"task": "Sleep."}))]),
+        calls(&[("2", "sleep", json!({}))]),
+        says("He is asleep."),
+    ]);
+    let sleeper = Delegate::new(Sleeper, "Sleeps.", &Context::default()).within(Duration::from_secs(1));
+    let outcome = model.performs(TurnRequest::new("?").tool(sleeper).begin(Vec::new())).await;
+    assert_eq!((outcome.tools.timed_out, outcome.usage.total_tokens), (1, 45));
+}
+
+#[tokio::test]
+async fn what_the_guards_of_a_task_found_is_told_with_the_answer() {
+    let model = Played::new([calls(&[("1", "guarded", json!({"task": "Who are you?"}))]), says("A guard, it says.")]);
+    let guarded = Delegate::new(Guarded, "Knows who it is.", &Context::default());
+    let outcome = model.performs(TurnRequest::new("Ask it").tool(guarded).begin(Vec::new())).await;
+    assert_eq!(outcome.result.expect("an answer").message.text(), "A guard, it says.");
+    insta::assert_json_snapshot!(outcome.safety, @r#"
+    {
+      "severity": "info",
+      "action": "none",
+      "flags": [
+        {
+          "kind": "test",
+          "rule": "test"
+        }
+      ]
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_operators_settings_hold_for_a_task_and_for_whoever_is_chosen() {
+    let overruling = Overruling { max_tokens: Some(77), temperature: Some(0.5) };
+    let model = Played::new([calls(&[("1", "trainer", json!({"task": "?"}))]), says("Swim."), says("Swim, he says.")]);
+    let trainer = Delegate::new(Trainer, "Knows how to move.", &Context::default());
+    let mut request = TurnRequest::new("?").tool(trainer);
+    request.overrule(overruling);
+    model.performs(request.begin(Vec::new())).await;
+    let chosen = Played::new([calls(&[("1", "route", json!({"name": "trainer"}))]), says("Swim.")]);
+    let mut request = asked("?");
+    request.overrule(overruling);
+    chosen.performs(request.begin(Vec::new())).await;
+    let parameters = |request: &ModelRequest| (request.parameters.max_tokens, request.parameters.temperature);
+    assert_eq!(model.asked().iter().map(parameters).collect::<Vec<_>>(), [(77, Some(0.5)); 3]);
+    assert_eq!(parameters(&chosen.asked()[1]), (77, Some(0.5)));
 }
 
 // === answers given again ===

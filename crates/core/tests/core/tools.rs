@@ -374,7 +374,7 @@ async fn a_tool_that_bedrock_would_refuse_is_refused_where_it_is_given_with_the_
 
     let from_source = refused().map(|tool| Arc::new(tool) as Arc<dyn Tool>).into();
     let mut request = request().tool_source(Arc::new(Source(Mutex::new(from_source))));
-    gather_tools(&mut request).await;
+    gather_tools(&mut request, &Played::new([]).stage(Delivery::Whole)).await;
     assert_eq!(request.toolbox().specs().len(), 1, "of a source's they are left out");
 }
 

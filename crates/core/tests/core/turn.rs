@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentcore_core::agent::{Agent, Context};
 use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Severity, Verdict};
-use agentcore_core::history::{CompleteTurn, Earlier, PausedTurn, SentTurn, complete};
+use agentcore_core::history::{CompleteTurn, Earlier, INTERRUPTED, PausedTurn, SentTurn, complete};
 use agentcore_core::message::{
     ContentBlock, Image, ImageFormat, MediaSource, Message, Role, StopReason, ToolResult, ToolResultContent,
     ToolResultStatus, ToolUse, Usage,
@@ -14,7 +14,9 @@ use agentcore_core::payload::{PayloadError, Prompt};
 use agentcore_core::router::Router;
 use agentcore_core::tool::typed::JsonSchema;
 use agentcore_core::tool::{Question, Reply, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
-use agentcore_core::turn::{CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnError, TurnRequest, WITHHELD};
+use agentcore_core::turn::{
+    CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnError, TurnOutcome, TurnRequest, WITHHELD,
+};
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -465,6 +467,81 @@ fn the_reply_leads_on_in_another_process_with_only_the_calls_that_asked_made_aga
     assert_eq!(remembered(&outcome)[0], Message::user("Delete it all"));
 }
 
+fn yes(id: &str) -> Reply {
+    Reply { id: id.into(), reply: json!("yes") }
+}
+
+/// The calls that a round makes, each with its reply.
+fn made(round: &ToolRound) -> Vec<(String, Option<Value>)> {
+    round.calls().map(|(call, _, reply)| (call.tool_use_id.clone(), reply.cloned())).collect()
+}
+
+fn unreached() -> ModelError {
+    ModelError::Unreachable { reason: "played".into() }
+}
+
+/// A turn whose one call asked, that went on by the reply, and whose model then failed after `so_far`.
+fn answered_and_broken_off(so_far: Option<Message>) -> TurnOutcome {
+    let step = TurnRequest::new("Delete it all").tool(Weigh).begin(Vec::new());
+    let outcome =
+        done(tools(asked(step).answered(answer(vec![call("1", "weigh")], "tool_use"))).returned(vec![asks("1")]));
+    let waiting = paused(&outcome).expect("paused").clone();
+    let round = tools(TurnRequest::replying(vec![yes("1")]).tool(Weigh).resume(Vec::new(), waiting));
+    let outcome = done(asked(round.returned(vec![result("1")])).failed(unreached(), so_far));
+    assert_eq!(outcome.result, Err(TurnError::Model(unreached())));
+    assert!(outcome.keepsake.as_ref().expect("kept").resumed, "it takes the place of what waited");
+    outcome
+}
+
+#[test]
+fn given_a_model_that_fails_after_the_reply_then_the_same_reply_leads_on_and_nothing_is_done_twice() {
+    for so_far in [None, Some(Message::assistant("It is "))] {
+        let outcome = answered_and_broken_off(so_far);
+        let stored = serde_json::to_string(paused(&outcome).expect("it can go on")).expect("JSON");
+        let read = || serde_json::from_str::<PausedTurn>(&stored).expect("the same");
+
+        let other = TurnRequest::replying(vec![yes("9")]).tool(Weigh).resume(Vec::new(), read());
+        assert_eq!(done(other).result, Err(TurnError::NothingAsked), "other replies are still nobody's");
+        let round = tools(TurnRequest::replying(vec![yes("1")]).tool(Weigh).resume(Vec::new(), read()));
+        assert_eq!(made(&round), [], "what was done is known");
+        let again = asked(round.returned(Vec::new()));
+        assert_eq!(refusal_of(again.request()), None);
+        let outcome = done(again.answered(answer(vec![said("Done.")], "end_turn")));
+        let kept: Vec<Message> = remembered(&outcome).to_vec();
+        assert_eq!((kept.len(), &kept[3]), (4, &Message::assistant("Done.")), "one turn: {kept:?}");
+    }
+}
+
+#[test]
+fn given_a_turn_that_broke_off_rounds_after_the_reply_then_it_goes_on_from_the_last_round() {
+    let broken = paused(&answered_and_broken_off(None)).expect("paused").clone();
+    let round = tools(TurnRequest::replying(vec![yes("1")]).tool(Weigh).resume(Vec::new(), broken));
+    let further =
+        asked(round.returned(Vec::new())).answered(answer(vec![call("2", "weigh"), call("3", "weigh")], "tool_use"));
+    let outcome = done(tools(further).cut(vec![result("3")]));
+    assert_eq!(outcome.result, Err(TurnError::Cut));
+
+    let broken = paused(&outcome).expect("it can go on").clone();
+    let round = tools(TurnRequest::replying(vec![yes("1")]).tool(Weigh).resume(Vec::new(), broken));
+    assert_eq!(made(&round), [("2".to_owned(), None)], "only what did not come to an end is called");
+    let again = asked(round.returned(vec![result("2")]));
+    assert_eq!((refusal_of(again.request()), again.request().messages.len()), (None, 5));
+}
+
+#[test]
+fn a_turn_that_broke_off_after_the_reply_is_told_with_what_was_done_and_said_when_the_talk_goes_on_otherwise() {
+    let told = |so_far| {
+        let broken = paused(&answered_and_broken_off(so_far)).expect("paused").clone();
+        let [turn] = &broken.closed()[..] else { panic!("one turn") };
+        assert_can_go_on(turn.messages());
+        let results: Vec<_> = turn.messages()[2].tool_results().map(|result| result.status).collect();
+        assert_eq!(results, [ToolResultStatus::Success]);
+        turn.messages()[3].text()
+    };
+    assert_eq!(told(Some(Message::assistant("It is "))), "It is ");
+    assert_eq!(told(None), INTERRUPTED);
+}
+
 #[test]
 fn a_guard_that_answers_a_reply_loses_neither_results_nor_what_was_said() {
     let step = TurnRequest::new("Delete it all").tool(Weigh).begin(Vec::new());
@@ -890,8 +967,10 @@ proptest! {
         for (kind, happenings, rounds, answers, mood) in session {
             let mut step = match waiting.take() {
                 Some(paused) if answers => {
+                    let before = paused.broken_off.iter().flat_map(|broken_off| &broken_off.answered);
+                    let asked = paused.questions.iter().chain(before);
                     let replies: Vec<Value> =
-                        paused.questions.iter().map(|question| json!({"id": question.id, "reply": "yes"})).collect();
+                        asked.map(|question| json!({"id": question.id, "reply": "yes"})).collect();
                     let request = of_kind(kind, &json!({ "replies": replies }), rounds, mood);
                     request.resume(stored_and_read(&stored), paused)
                 }
@@ -924,7 +1003,10 @@ proptest! {
                 prop_assert!(kept.text() == answer.message.text() || answer.message.content.is_empty());
             }
             waiting = paused(&outcome).map(as_read_again);
-            prop_assert_eq!(waiting.is_some(), matches!(&outcome.result, Ok(answer) if answer.stop_reason == StopReason::Interrupted));
+            let is_asked = matches!(&outcome.result, Ok(answer) if answer.stop_reason == StopReason::Interrupted);
+            let broke_off = waiting.as_ref().is_some_and(|paused| paused.broken_off.is_some());
+            prop_assert_eq!(waiting.is_some(), is_asked || broke_off);
+            prop_assert!(!broke_off || outcome.result.is_err());
         }
     }
 }

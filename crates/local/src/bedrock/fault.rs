@@ -21,18 +21,14 @@ use crate::aws_error::AwsError;
 /// One kind of trouble. The text form is what [`FromStr`] reads and [`fmt::Display`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// `throttle`: 429 `ThrottlingException`.
-    Throttle,
-    /// `unavailable`: 503 `ServiceUnavailableException`.
-    Unavailable,
-    /// `server-error`: 500 `InternalServerException`.
-    ServerError,
-    /// `model-timeout`: 408 `ModelTimeoutException`.
-    ModelTimeout,
-    /// `model-not-ready`: 429 `ModelNotReadyException`.
-    ModelNotReady,
-    /// `access-denied`: 403 `AccessDeniedException`.
-    AccessDenied,
+    /// The call is refused before a model is asked: a [`Refusal`]'s name, and `=SECONDS` where a `retry-after`
+    /// goes with it.
+    Refused {
+        /// How.
+        refusal: Refusal,
+        /// The `retry-after`, in seconds.
+        retry_after: Option<u32>,
+    },
     /// `cut@N`: after N events the connection is closed without the end of the body.
     Cut {
         /// Events sent before.
@@ -65,12 +61,29 @@ pub enum Fault {
     },
 }
 
+/// How a call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// `throttle`: 429 `ThrottlingException`.
+    Throttle,
+    /// `unavailable`: 503 `ServiceUnavailableException`.
+    Unavailable,
+    /// `server-error`: 500 `InternalServerException`.
+    ServerError,
+    /// `model-timeout`: 408 `ModelTimeoutException`.
+    ModelTimeout,
+    /// `model-not-ready`: 429 `ModelNotReadyException`.
+    ModelNotReady,
+    /// `access-denied`: 403 `AccessDeniedException`.
+    AccessDenied,
+}
+
 /// A text that names no [`Fault`], or no way to arm one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is not a fault: {reason}. Faults are throttle, unavailable, server-error, \
-     model-timeout, model-not-ready, access-denied, cut@N, stream-error@N, throttle-stream@N, \
-     corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the \
+     model-timeout, model-not-ready, access-denied (each with =SECONDS for a retry-after), cut@N, \
+     stream-error@N, throttle-stream@N, corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the \
      next COUNT calls, FAULT* for every call, and commas separate several"
 )]
 pub struct FaultSyntaxError {
@@ -110,6 +123,48 @@ const MOST_CALLS: usize = 10_000;
 impl Fault {
     /// The refusal, when the fault is one: the call never reaches a model.
     pub(super) fn refusal(self) -> Option<AwsError> {
+        match self {
+            Self::Refused { refusal, retry_after: None } => Some(refusal.error()),
+            Self::Refused { refusal, retry_after: Some(seconds) } => Some(refusal.error().retry_after(seconds)),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { refusal, retry_after: None }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    const ALL: [Self; 6] = [
+        Self::Throttle,
+        Self::Unavailable,
+        Self::ServerError,
+        Self::ModelTimeout,
+        Self::ModelNotReady,
+        Self::AccessDenied,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttle => "throttle",
+            Self::Unavailable => "unavailable",
+            Self::ServerError => "server-error",
+            Self::ModelTimeout => "model-timeout",
+            Self::ModelNotReady => "model-not-ready",
+            Self::AccessDenied => "access-denied",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.as_str() == name)
+    }
+
+    fn error(self) -> AwsError {
         let (status, name, message) = match self {
             Self::Throttle => (
                 StatusCode::TOO_MANY_REQUESTS,
@@ -141,14 +196,8 @@ impl Fault {
                 "AccessDeniedException",
                 "You don't have access to the model with the specified model ID.",
             ),
-            Self::Cut { .. }
-            | Self::StreamError { .. }
-            | Self::ThrottleStream { .. }
-            | Self::Corrupt { .. }
-            | Self::Silence { .. }
-            | Self::Slow { .. } => return None,
         };
-        Some(AwsError::new(status, name, message))
+        AwsError::new(status, name, message)
     }
 }
 
@@ -179,19 +228,21 @@ impl FromStr for Fault {
             };
         }
         if let Some((name, digits)) = text.split_once('=') {
+            if let Some(refusal) = Refusal::named(name) {
+                let seconds = u32::try_from(number(digits)?);
+                let seconds = seconds.map_err(|_| wrong("nobody waits so long".into()))?;
+                return Ok(Self::Refused { refusal, retry_after: Some(seconds) });
+            }
             let pause = Duration::from_millis(number(digits)? as u64);
             return match name {
                 "slow" => Ok(Self::Slow { pause }),
-                _ => Err(wrong(format!("`{name}` takes no `=MILLIS`"))),
+                _ => Err(wrong(format!("`{name}` takes no `=`"))),
             };
         }
+        if let Some(refusal) = Refusal::named(text) {
+            return Ok(refusal.into());
+        }
         match text {
-            "throttle" => Ok(Self::Throttle),
-            "unavailable" => Ok(Self::Unavailable),
-            "server-error" => Ok(Self::ServerError),
-            "model-timeout" => Ok(Self::ModelTimeout),
-            "model-not-ready" => Ok(Self::ModelNotReady),
-            "access-denied" => Ok(Self::AccessDenied),
             "cut" | "stream-error" | "throttle-stream" | "corrupt" | "silence" => {
                 Err(wrong(format!("say at which event, as in `{text}@3`")))
             }
@@ -204,12 +255,10 @@ impl FromStr for Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Throttle => formatter.write_str("throttle"),
-            Self::Unavailable => formatter.write_str("unavailable"),
-            Self::ServerError => formatter.write_str("server-error"),
-            Self::ModelTimeout => formatter.write_str("model-timeout"),
-            Self::ModelNotReady => formatter.write_str("model-not-ready"),
-            Self::AccessDenied => formatter.write_str("access-denied"),
+            Self::Refused { refusal, retry_after: None } => formatter.write_str(refusal.as_str()),
+            Self::Refused { refusal, retry_after: Some(seconds) } => {
+                write!(formatter, "{}={seconds}", refusal.as_str())
+            }
             Self::Cut { after } => write!(formatter, "cut@{after}"),
             Self::StreamError { after } => write!(formatter, "stream-error@{after}"),
             Self::ThrottleStream { after } => write!(formatter, "throttle-stream@{after}"),
@@ -289,13 +338,15 @@ impl FromStr for Armed {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Faults};
+    use super::{Fault, Faults, Refusal};
 
     #[test]
     fn every_fault_is_written_as_it_is_read() {
         for text in [
             "throttle",
+            "throttle=3",
             "unavailable",
+            "unavailable=0",
             "server-error",
             "model-timeout",
             "model-not-ready",
@@ -322,7 +373,7 @@ mod tests {
             what.to_owned()
         };
         insta::assert_snapshot!(
-            ["typhoon", "", "cut", "cut@x", "corrupt@0", "throttle@2", "slow", "slow=soon", "throttle*0"]
+            ["typhoon", "", "cut", "cut@x", "corrupt@0", "throttle@2", "slow", "slow=soon", "throttle=soon", "cut=3", "throttle*0"]
                 .map(refused)
                 .join("\n"),
             @"
@@ -334,6 +385,8 @@ mod tests {
         `throttle@2` is not a fault: `throttle` takes no `@N`
         `slow` is not a fault: say how slow, as in `slow=50`
         `slow=soon` is not a fault: `soon`: invalid digit found in string
+        `throttle=soon` is not a fault: `soon`: invalid digit found in string
+        `cut=3` is not a fault: `cut` takes no `=`
         `throttle*0` is not a fault: `0` is not a number of calls from 1 to 10000
         "
         );
@@ -360,7 +413,7 @@ mod tests {
     fn clones_share_one_plan() {
         let faults = Faults::default();
         faults.clone().arm("throttle").expect("a fault");
-        assert_eq!(faults.take(), Some(Fault::Throttle));
+        assert_eq!(faults.take(), Some(Refusal::Throttle.into()));
         assert_eq!(faults.take(), None);
     }
 }

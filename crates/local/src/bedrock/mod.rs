@@ -45,7 +45,7 @@ use crate::engine::conversation::Conversation;
 use crate::engine::{Engine, EngineError};
 use crate::request_id::with_request_id;
 
-pub use self::fault::{Fault, FaultSyntaxError, Faults};
+pub use self::fault::{Fault, FaultSyntaxError, Faults, Refusal};
 pub use self::guardrail::{Guardrail, GuardrailError};
 pub use self::relay::{Relay, RelayError};
 pub use self::watch::{ModelCall, ModelCallWatch};

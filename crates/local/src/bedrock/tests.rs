@@ -25,7 +25,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{Bedrock, Brain, Fault, Faults, Guardrail, ModelCall, ModelCallWatch, router};
+use super::{Bedrock, Brain, Fault, Faults, Guardrail, ModelCall, ModelCallWatch, Refusal, router};
 use crate::engine::conversation::{Conversation, StopReason, ToolUse, Usage};
 use crate::engine::{Engine, EngineError, Piece, Pieces, Scripted};
 
@@ -270,7 +270,7 @@ struct Watch {
 impl ModelCallWatch for Watch {
     fn fault(&self, headers: &HeaderMap) -> Option<Fault> {
         assert!(headers.contains_key("host"));
-        self.throttles.load(Ordering::SeqCst).then_some(Fault::Throttle)
+        self.throttles.load(Ordering::SeqCst).then_some(Refusal::Throttle.into())
     }
 
     fn finished(&self, _headers: &HeaderMap, call: &ModelCall) {

@@ -54,12 +54,17 @@ pub(crate) async fn call(server: &McpServer, tool: &str, input: Value) -> Called
 pub(crate) async fn call_until(server: &McpServer, tool: &str, input: Value, cut: CancellationToken) -> Option<Called> {
     let source: Arc<dyn ToolSource> = Arc::new(server.clone());
     let mut request = TurnRequest::new("Do it.").tool_source(source);
-    gather_tools(&mut request).await;
     let model = Arc::new(Caller { tool: tool.to_owned(), input, told: Mutex::default() });
     let (sender, mut events) = mpsc::channel(1_000);
     let deadline = Instant::now() + SOON * 4;
-    let delivery = Delivery::Streamed(sender);
-    let stage = Stage { model: model.clone(), delivery, deadline, cut, first_token: std::sync::Arc::default() };
+    let stage = Stage {
+        model: model.clone(),
+        delivery: Delivery::Streamed(sender),
+        deadline,
+        cut,
+        first_token: Arc::default(),
+    };
+    gather_tools(&mut request, &stage).await;
     drive(request.begin(Vec::new()), &stage).await;
     drop(stage);
     let mut progress = Vec::new();
@@ -70,6 +75,33 @@ pub(crate) async fn call_until(server: &McpServer, tool: &str, input: Value, cut
     }
     let result = model.told.lock().expect("what it was told").take()?;
     Some(Called { result: serde_json::to_value(result).expect("it is JSON"), progress })
+}
+
+/// A turn in which the model calls `tool` twice, with something that happens between the two rounds: both results.
+pub(crate) async fn call_twice(
+    server: &McpServer,
+    tool: &str,
+    input: Value,
+    between: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+) -> [Called; 2] {
+    let source: Arc<dyn ToolSource> = Arc::new(server.clone());
+    let mut request = TurnRequest::new("Do it twice.").tool_source(source);
+    let model =
+        Arc::new(CallsTwice { tool: tool.to_owned(), input, between: Box::new(between), told: Mutex::default() });
+    let stage = Stage {
+        model: model.clone(),
+        delivery: Delivery::Whole,
+        deadline: Instant::now() + SOON * 4,
+        cut: CancellationToken::new(),
+        first_token: Arc::default(),
+    };
+    gather_tools(&mut request, &stage).await;
+    drive(request.begin(Vec::new()), &stage).await.result.expect("an answer");
+    let told = model.told.lock().expect("what it was told").clone();
+    let called = told
+        .iter()
+        .map(|result| Called { result: serde_json::to_value(result).expect("it is JSON"), progress: Vec::new() });
+    called.collect::<Vec<_>>().try_into().expect("two results")
 }
 
 /// The text of a successful result.
@@ -146,5 +178,44 @@ impl Model for Caller {
         events.push(ModelEvent::MessageStop { stop_reason });
         events.push(ModelEvent::Metadata { usage, metrics: Metrics::default(), guardrail: None, served: None });
         Box::pin(async { Ok(futures::stream::iter(events.into_iter().map(Ok)).boxed()) })
+    }
+}
+
+/// Calls its tool in two rounds.
+struct CallsTwice {
+    tool: String,
+    input: Value,
+    between: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+    told: Mutex<Vec<ToolResult>>,
+}
+
+// === impl CallsTwice ===
+
+impl CallsTwice {
+    async fn answer(&self, request: &ModelRequest) -> ModelAnswer {
+        let told: Vec<ToolResult> = request.messages.iter().flat_map(Message::tool_results).cloned().collect();
+        if told.len() == 1 {
+            (self.between)().await;
+        }
+        let (block, stop_reason) = if told.len() < 2 {
+            let tool_use_id = format!("call-{}", told.len() + 1);
+            let call = ToolUse { tool_use_id, name: self.tool.clone(), input: self.input.clone() };
+            (ContentBlock::ToolUse(call), StopReason::ToolUse)
+        } else {
+            (ContentBlock::Text("Done.".into()), StopReason::EndTurn)
+        };
+        *self.told.lock().expect("what it was told") = told;
+        let message = Message { role: Role::Assistant, content: vec![block] };
+        ModelAnswer { message, stop_reason, usage: Usage::default(), guardrail: None, served: None }
+    }
+}
+
+impl Model for CallsTwice {
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        Box::pin(async { Ok(self.answer(request).await) })
+    }
+
+    fn converse_stream<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+        Box::pin(async { Err(ModelError::BrokenStream { reason: "answers whole only".into() }) })
     }
 }

@@ -1,5 +1,6 @@
 //! MCP's own example server, on the TypeScript SDK: over HTTP it keeps sessions and wants a greeting.
 
+use std::path::Path;
 use std::process::Command;
 
 use agentcore_mcp::{HttpServer, McpServer, StdioServer};
@@ -12,6 +13,14 @@ use crate::servers;
 fn over_stdio() -> McpServer {
     let script = servers::everything().into_os_string().into_string().expect("the repository's path is text");
     McpServer::with_timeouts("all", StdioServer::new("node").arg(script).arg("stdio"), patient())
+}
+
+/// The same, which writes down the number of its process each time it is started.
+pub(crate) fn over_stdio_noting(process: &Path) -> McpServer {
+    let path = |path: &Path| path.to_str().expect("the path is text").to_owned();
+    let started = r#"echo $$ > "$0"; exec node "$1" stdio"#;
+    let server = StdioServer::new("sh").arg("-c").arg(started).arg(path(process)).arg(path(&servers::everything()));
+    McpServer::with_timeouts("all", server, patient())
 }
 
 fn over_http(port: u16) -> McpServer {

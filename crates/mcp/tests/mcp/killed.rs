@@ -2,18 +2,29 @@
 //! and its tools work again without this process being started again.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::conversation::{call, eventually, failure, offered, text};
+use crate::conversation::{SOON, call, call_twice, eventually, failure, offered, text};
+use crate::everything;
 use crate::kitchen::Kitchen;
 use crate::process::signal;
 
 /// Kills a process of ours, and waits until it is gone.
 async fn kill(process: u32) {
     signal("KILL", process);
-    let asked = || Command::new("kill").args(["-0", &process.to_string()]).stderr(Stdio::null()).status();
-    eventually("its end", async || (!asked().expect("kill runs").success()).then_some(())).await;
+    let deadline = Instant::now() + SOON;
+    while is_there(process) {
+        assert!(Instant::now() < deadline, "{process} is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn is_there(process: u32) -> bool {
+    let asked = Command::new("kill").args(["-0", &process.to_string()]).stderr(Stdio::null()).status();
+    asked.expect("kill runs").success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,6 +38,39 @@ async fn a_process_of_ours_that_is_killed_is_started_again_by_the_next_call() {
 
     assert_ne!(first, second);
     assert!(!offered(server).await.contains(&"kitchen__fry".to_owned()), "the tools were listed again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_between_two_rounds_of_one_turn_is_back_in_the_second() {
+    let Kitchen { server, .. } = &Kitchen::over_stdio();
+    let killed: u32 = text(&call(server, "kitchen__process", json!({})).await).parse().expect("a process");
+    let [before, after] = call_twice(server, "kitchen__process", json!({}), move || Box::pin(kill(killed))).await;
+    assert_eq!(text(&before), killed.to_string());
+    assert_ne!(text(&after), killed.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcps_own_server_that_is_killed_is_started_again_between_turns_and_between_the_rounds_of_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = folder.path().join("process");
+    let server = &everything::over_stdio_noting(&process);
+    let running = move || -> u32 {
+        let noted = std::fs::read_to_string(&process).expect("its number is noted");
+        noted.trim().parse().expect("a process")
+    };
+    assert_eq!(text(&call(server, "all__echo", json!({ "message": "one" })).await), "Echo: one");
+    let first = running();
+
+    kill(first).await;
+    assert_eq!(text(&call(server, "all__echo", json!({ "message": "two" })).await), "Echo: two");
+    let second = running();
+    assert_ne!(first, second);
+
+    let now = running.clone();
+    let [before, after] =
+        call_twice(server, "all__get-sum", json!({ "a": 2, "b": 3 }), move || Box::pin(kill(now()))).await;
+    assert_eq!([text(&before), text(&after)], ["The sum of 2 and 3 is 5."; 2]);
+    assert_ne!(running(), second);
 }
 
 #[tokio::test(flavor = "multi_thread")]

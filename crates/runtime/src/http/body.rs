@@ -21,22 +21,37 @@ const POLITENESS: usize = 100_000_000;
 /// How long that goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads the whole body, if there is room for one more turn and for its payload.
-///
-/// The buffer is made once, of the announced size: grown by doubling, a 100 MB body would need more
-/// than 200 MB for a moment.
-pub(super) async fn read(request: Request<Body>, admission: &Admission) -> Result<(Bytes, Admitted), Failure> {
-    let announced = announced_length(request.headers());
-    let waits_for_leave = request.headers().contains_key(header::EXPECT);
-    let mut body = request.into_body();
-    let taken = match admitted(announced, admission) {
-        Ok(admitted) => take(&mut body, announced, admitted).await,
-        Err(failure) => Err(failure),
-    };
-    if taken.is_err() && !waits_for_leave {
-        let _ = timeout(PATIENCE, throw_away(&mut body)).await;
+/// A body that has not been read yet.
+pub(super) struct Payload {
+    body: Body,
+    announced: usize,
+    waits_for_leave: bool,
+}
+
+// === impl Payload ===
+
+impl Payload {
+    pub(super) fn of(request: Request<Body>) -> Self {
+        let announced = announced_length(request.headers());
+        let waits_for_leave = request.headers().contains_key(header::EXPECT);
+        Self { body: request.into_body(), announced, waits_for_leave }
     }
-    taken
+
+    /// Reads the whole body, if there is room for one more turn and for its payload.
+    ///
+    /// The buffer is made once, of the announced size: grown by doubling, a 100 MB body would need more
+    /// than 200 MB for a moment.
+    pub(super) async fn read(&mut self, admission: &Admission) -> Result<(Bytes, Admitted), Failure> {
+        let admitted = admitted(self.announced, admission)?;
+        take(&mut self.body, self.announced, admitted).await
+    }
+
+    /// Lets a client that is still sending come to the end, so that it sees why its payload is not taken.
+    pub(super) async fn throw_away(mut self) {
+        if !self.waits_for_leave {
+            let _ = timeout(PATIENCE, throw_away(&mut self.body)).await;
+        }
+    }
 }
 
 fn admitted(announced: usize, admission: &Admission) -> Result<Admitted, Failure> {

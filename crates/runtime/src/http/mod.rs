@@ -8,10 +8,12 @@ mod body;
 pub(crate) mod context;
 mod events;
 
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
-use agentcore_core::agent::Agent;
+use agentcore_core::agent::{Agent, Context};
 use agentcore_core::guard::Safety;
+use agentcore_core::memory::sessions::{OpenError, Place};
 use agentcore_core::message::{Message, StopReason, Usage};
 use agentcore_core::tool::Question;
 use axum::Router;
@@ -22,17 +24,26 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use self::body::Payload;
+use crate::admission::Admitted;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::invocation::{Answered, Invoker};
+use crate::telemetry::{Telemetry, invocation};
+
+/// How long a place in a session is kept for a payload that is on its way. AgentCore passes payloads on when it has
+/// them; somebody who sends a picture from afar is waited for, a connection that stands still is not.
+const PLACE_KEPT: Duration = Duration::from_secs(30);
 
 /// What the handlers share.
 pub(crate) struct Http<A> {
     pub(crate) invoker: Invoker<A>,
     pub(crate) health: Health,
+    pub(crate) telemetry: Telemetry,
     /// Whether debug actions are answered: `AGENTCORE_DEBUG=1`.
     pub(crate) debug: bool,
 }
@@ -55,7 +66,12 @@ struct WholeAnswer<'a> {
 
 impl<A> Clone for Http<A> {
     fn clone(&self) -> Self {
-        Self { invoker: self.invoker.clone(), health: self.health.clone(), debug: self.debug }
+        Self {
+            invoker: self.invoker.clone(),
+            health: self.health.clone(),
+            telemetry: self.telemetry.clone(),
+            debug: self.debug,
+        }
     }
 }
 
@@ -93,20 +109,10 @@ fn ping_body(health: &Health) -> String {
 async fn invoke<A: Agent>(State(http): State<Http<A>>, request: Request<Body>) -> Response {
     let context = context::read(request.headers());
     let request_id = context.request_id.clone();
-    let span = tracing::info_span!("invocation", request_id, session_id = context.session_id);
+    let span = invocation::begin(A::NAME, request.headers(), &request_id, &context.session_id);
     let answering = async {
         let streamed = wants_events(request.headers());
-        match answer(&http, request, context, streamed).await {
-            Ok(response) => response,
-            Err(failure) => {
-                tracing::warn!(
-                    code = failure.code.as_str(),
-                    status = failure.code.status().as_u16(),
-                    "invocation refused"
-                );
-                failed(&failure, &request_id)
-            }
-        }
+        answer(&http, request, context, streamed).await.unwrap_or_else(|failure| failed(&failure, &request_id))
     };
     answering.instrument(span).await
 }
@@ -114,12 +120,17 @@ async fn invoke<A: Agent>(State(http): State<Http<A>>, request: Request<Body>) -
 async fn answer<A: Agent>(
     http: &Http<A>,
     request: Request<Body>,
-    context: agentcore_core::agent::Context,
+    context: Context,
     streamed: bool,
 ) -> Result<Response, Failure> {
+    let began = Instant::now();
     // Held from the first byte on: a session that is being talked to is busy.
     let busy = http.invoker.activity().begin("reading a payload");
-    let (body, admitted) = body::read(request, http.invoker.admission()).await?;
+    let refused = |failure: Failure| {
+        invocation::refused(&failure, began);
+        failure
+    };
+    let (place, (body, admitted)) = read_in_place(http, request, &context).await.map_err(refused)?;
     if http.debug
         && let Some(action) = actions::asked(&body)
     {
@@ -128,12 +139,40 @@ async fn answer<A: Agent>(
         return actions::answer(&action, http);
     }
     let request_id = context.request_id.clone();
-    let accepted = http.invoker.accept(body, context, admitted).await?;
-    let invocation = http.invoker.begin(accepted, streamed);
+    let accepted = http.invoker.accept(body, context, admitted).await.map_err(refused)?;
+    let invocation = http.invoker.begin(accepted, place, streamed);
     if streamed {
         return Ok(events::response(invocation, request_id));
     }
     Ok(whole(&invocation.end().await?))
+}
+
+/// Reads the payload with a place taken for it, so that what comes later to the session is answered later. Where the
+/// payload is too long in coming, the others go first.
+async fn read_in_place<A: Agent>(
+    http: &Http<A>,
+    request: Request<Body>,
+    context: &Context,
+) -> Result<(Result<Place, OpenError>, (Bytes, Admitted)), Failure> {
+    let mut place = Some(http.invoker.arrive(context));
+    let mut payload = Payload::of(request);
+    let read = {
+        let mut reading = pin!(payload.read(http.invoker.admission()));
+        if let Ok(read) = timeout(PLACE_KEPT, &mut reading).await {
+            read
+        } else {
+            place = None;
+            reading.await
+        }
+    };
+    match read {
+        Ok(read) => Ok((place.unwrap_or_else(|| http.invoker.arrive(context)), read)),
+        Err(failure) => {
+            drop(place);
+            payload.throw_away().await;
+            Err(failure)
+        }
+    }
 }
 
 /// Server-sent events where `Accept` names them, JSON otherwise.
@@ -181,4 +220,79 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use agentcore_core::activity::Activity;
+    use agentcore_core::memory::identity::SessionKey;
+    use agentcore_core::memory::process::ProcessMemory;
+    use agentcore_core::memory::sessions::Sessions;
+    use agentcore_core::model::{Model, ModelAnswer, ModelError, ModelEvents, ModelRequest};
+    use agentcore_core::payload::{PayloadError, Prompt};
+    use agentcore_core::settings::Overruling;
+    use agentcore_core::turn::TurnRequest;
+    use futures::future::BoxFuture;
+    use futures::stream;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    struct Quiet;
+
+    impl Agent for Quiet {
+        type Payload = Prompt;
+        const NAME: &'static str = "quiet";
+
+        fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+            payload.turn()
+        }
+    }
+
+    /// Nobody asks it.
+    impl Model for Quiet {
+        fn converse<'a>(&'a self, _: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn converse_stream<'a>(&'a self, _: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn http() -> Http<Quiet> {
+        let activity = Activity::default();
+        let sessions = Sessions::new(Arc::new(ProcessMemory::default()), 1_000, activity.clone());
+        let health = Health::new(activity.clone());
+        let invoker = Invoker::new(Quiet, Arc::new(Quiet), Overruling::default(), sessions, activity);
+        Http { invoker, health, telemetry: Telemetry::default(), debug: false }
+    }
+
+    /// A payload that is there after so many seconds.
+    fn after(seconds: u64) -> Request<Body> {
+        let payload = async move {
+            sleep(Duration::from_secs(seconds)).await;
+            Ok::<_, Infallible>(Bytes::from_static(b"{}"))
+        };
+        Request::new(Body::from_stream(stream::once(payload)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_payload_that_stands_still_keeps_its_place_for_a_while_and_then_comes_after_the_others() {
+        let (http, context, began) = (http(), Context::default(), Instant::now());
+        let opened = async |seconds| {
+            let (place, _) = read_in_place(&http, after(seconds), &context).await.expect("a payload");
+            let key = SessionKey::new(None, &context.session_id);
+            let opened = http.invoker.sessions().open_from(place.expect("a place"), key).await;
+            drop(opened.expect("a session"));
+            began.elapsed().as_secs()
+        };
+        let (standing, slow, quick) = tokio::join!(opened(100), opened(20), opened(0));
+        assert_eq!((standing, slow, quick), (100, 30, 30));
+        let (slow, quick) = tokio::join!(opened(20), opened(0));
+        assert_eq!((slow, quick), (120, 120));
+    }
 }

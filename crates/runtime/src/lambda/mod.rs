@@ -33,6 +33,9 @@ const REQUIRED: [&str; 3] =
 /// so, and what was said is stored: of a short time a quarter, of a long time this much.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long an invocation's end waits for its traces and metrics to be handed over.
+const SIGNALS: Duration = Duration::from_secs(1);
+
 /// The longest time-out a function can have. Source: Lambda's quotas.
 const LONGEST: Duration = Duration::from_mins(15);
 
@@ -115,12 +118,15 @@ async fn invoke<A: Agent>(
         }
     }));
     let sessions = http.invoker.sessions().clone();
+    let telemetry = http.telemetry.clone();
     let (sender, request) = Event::read(payload)?.into_request(&context)?;
     let Ok(response) = http::router(http.cut_by(cut)).oneshot(request).await;
     let stored = async move {
         if tokio::time::timeout_at(deadline.end, sessions.flush()).await.is_err() {
             tracing::error!("the invocation ends before its turn is stored; it is stored when the process wakes again");
         }
+        // The process stands still from here on, and with it whatever waits to be handed over.
+        telemetry.flush(deadline.end.saturating_duration_since(Instant::now()).min(SIGNALS)).await;
         drop(timer);
     };
     match sender {

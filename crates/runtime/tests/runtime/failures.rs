@@ -5,8 +5,18 @@ use crate::played::{Served, Unreadable};
 #[tokio::test]
 async fn each_failure_has_a_status_a_code_and_a_sentence_and_shows_no_internals() {
     let served = Served::start();
-    let prompts =
-        ["throttled", "unavailable", "unreachable", "silent", "broken", "denied", "retired", "too long", "panic"];
+    let prompts = [
+        "throttled",
+        "unavailable",
+        "unavailable for a while",
+        "unreachable",
+        "silent",
+        "broken",
+        "denied",
+        "retired",
+        "too long",
+        "panic",
+    ];
     let mut answers = Vec::new();
     for prompt in prompts {
         answers.push(format!("--- {prompt}: {}", served.answer(served.prompt("one", prompt)).await));
@@ -17,6 +27,8 @@ async fn each_failure_has_a_status_a_code_and_a_sentence_and_shows_no_internals(
     --- throttled: 429 retry-after: 7
     {"error":"The model is busy. Please try again in a moment.","code":"model_throttled","request_id":"request-1"}
     --- unavailable: 503 retry-after: 2
+    {"error":"The model cannot be reached just now. Please try again.","code":"model_unavailable","request_id":"request-1"}
+    --- unavailable for a while: 503 retry-after: 9
     {"error":"The model cannot be reached just now. Please try again.","code":"model_unavailable","request_id":"request-1"}
     --- unreachable: 503 retry-after: 2
     {"error":"The model cannot be reached just now. Please try again.","code":"model_unavailable","request_id":"request-1"}

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agentcore_runtime::core::memory::process::ProcessMemory;
@@ -41,7 +42,41 @@ impl Agent for Obedient {
             }
             _ => {}
         }
-        Ok(TurnRequest::new(text).actor(user).guard(Lifeguard))
+        if text.starts_with("desk:") {
+            return Router::new("anything", Ageless)
+                .agent("nothing", Aging)
+                .turn(Prompt { prompt: Some(text), ..Prompt::default() }, context);
+        }
+        let request = TurnRequest::new(text.clone()).actor(user).guard(Lifeguard);
+        Ok(match text.split_once(':') {
+            Some(("for good", _)) => request.reusable_for(Duration::from_mins(10)),
+            Some(("for a moment", _)) => request.reusable_for(Duration::from_millis(100)),
+            _ => request,
+        })
+    }
+}
+
+/// Says what stays true.
+struct Ageless;
+
+impl Agent for Ageless {
+    type Payload = Prompt;
+    const NAME: &'static str = "ageless";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        Ok(payload.turn()?.reusable_for(Duration::from_mins(10)))
+    }
+}
+
+/// Says what does not.
+struct Aging;
+
+impl Agent for Aging {
+    type Payload = Prompt;
+    const NAME: &'static str = "aging";
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        payload.turn()
     }
 }
 
@@ -72,11 +107,17 @@ fn block_this_thread() {
 pub(crate) struct Playing {
     /// Leave for slow words.
     pub(crate) words: Arc<Semaphore>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Playing {
     pub(crate) fn new() -> Self {
-        Self { words: Arc::new(Semaphore::new(0)) }
+        Self { words: Arc::new(Semaphore::new(0)), asked: Arc::default() }
+    }
+
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     fn failure(prompt: &str) -> Option<ModelError> {
@@ -84,7 +125,8 @@ impl Playing {
         let reason = "secret internals".to_owned();
         Some(match prompt {
             "throttled" => ModelError::Throttled { model, retry_after: Some(7) },
-            "unavailable" => ModelError::Unavailable { reason },
+            "unavailable" => ModelError::Unavailable { reason, retry_after: None },
+            "unavailable for a while" => ModelError::Unavailable { reason, retry_after: Some(9) },
             "unreachable" => ModelError::Unreachable { reason },
             "silent" => ModelError::Silent {
                 waiting_for: "the first token",
@@ -99,7 +141,8 @@ impl Playing {
         })
     }
 
-    fn words(request: &ModelRequest) -> (String, Vec<String>) {
+    fn words(&self, request: &ModelRequest) -> (String, Vec<String>) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         let earlier = request.history.iter().flat_map(|turn| turn.messages()).map(Message::text);
         let prompt = request.messages[0].text();
         let said: Vec<String> = earlier.collect();
@@ -109,7 +152,7 @@ impl Playing {
 
 impl Model for Playing {
     fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
-        let (prompt, words) = Self::words(request);
+        let (prompt, words) = self.words(request);
         Box::pin(async move {
             if let Some(failure) = Self::failure(&prompt) {
                 return Err(failure);
@@ -129,7 +172,7 @@ impl Model for Playing {
     }
 
     fn converse_stream<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
-        let (prompt, words) = Self::words(request);
+        let (prompt, words) = self.words(request);
         Box::pin(async move {
             if let Some(failure) = Self::failure(&prompt) {
                 return Err(failure);

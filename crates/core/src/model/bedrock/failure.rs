@@ -5,6 +5,7 @@ use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError as StreamFailure;
 use aws_smithy_runtime_api::http::Response as HttpResponse;
 
+use crate::aws::{chain, innermost};
 use crate::model::ModelError;
 
 /// Where an error happened, for its advice.
@@ -65,7 +66,7 @@ impl Asked {
             | "InvalidSignatureException"
             | "ExpiredTokenException" => ModelError::AccessDenied { model, reason },
             "ModelStreamErrorException" => ModelError::BrokenStream { reason },
-            _ => ModelError::Unavailable { reason },
+            _ => ModelError::Unavailable { reason, retry_after },
         }
     }
 }
@@ -87,17 +88,6 @@ fn reason(error: &impl ProvideErrorMetadata) -> String {
     error.message().or(error.code()).unwrap_or("no reason given").to_owned()
 }
 
-/// The cause at the bottom of an error's chain says what went wrong; those above say where.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).last().map_or_else(String::new, ToString::to_string)
-}
-
 fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     chain(error).any(<dyn std::error::Error + 'static>::is::<CredentialsError>)
-}
-
-fn chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |cause| cause.source())
 }

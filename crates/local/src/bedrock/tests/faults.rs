@@ -33,6 +33,17 @@ async fn each_refusing_fault_raises_the_sdks_own_exception_in_both_forms() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_when_to_ask_again_where_it_is_told_to() {
+    for (fault, says) in [("throttle", None), ("throttle=3", Some("3")), ("unavailable=0", Some("0"))] {
+        for form in ["converse", "converse-stream"] {
+            let refused = Service::with_faults(fault).await.post(form, hello()).await;
+            let told = refused.headers().get("retry-after").map(|value| value.to_str().expect("ASCII"));
+            assert_eq!(told, says, "{fault}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_fault_in_a_stream_shows_after_the_events_it_counts() {
     let mut seen = Vec::new();
     for fault in ["stream-error@2", "throttle-stream@2", "cut@2", "corrupt@3", "cut@0", "stream-error@0"] {
@@ -142,7 +153,7 @@ async fn a_call_asks_for_its_own_fault_by_header_and_only_for_itself() {
     assert_eq!(ask(None).await.status(), 200);
     let refused = ask(Some("typhoon")).await;
     assert_eq!(refused.status(), 400);
-    insta::assert_snapshot!(refused.text().await.expect("a body"), @r#"{"message":"Header x-local-fault: `typhoon` is not a fault: there is none of that name. Faults are throttle, unavailable, server-error, model-timeout, model-not-ready, access-denied, cut@N, stream-error@N, throttle-stream@N, corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the next COUNT calls, FAULT* for every call, and commas separate several."}"#);
+    insta::assert_snapshot!(refused.text().await.expect("a body"), @r#"{"message":"Header x-local-fault: `typhoon` is not a fault: there is none of that name. Faults are throttle, unavailable, server-error, model-timeout, model-not-ready, access-denied (each with =SECONDS for a retry-after), cut@N, stream-error@N, throttle-stream@N, corrupt@N (N counts stream events), silence@N and slow=MILLIS; FAULT*COUNT arms one for the next COUNT calls, FAULT* for every call, and commas separate several."}"#);
 }
 
 /// AWS's SDK for JavaScript reaches an endpoint without TLS so.

@@ -1,22 +1,31 @@
 //! The log: one JSON object a line, in the form AgentCore's own SDK writes.
 //!
 //! Every line has `timestamp`, `level`, `message` and `logger`; lines of an invocation have `requestId`
-//! and `sessionId`, errors have `errorType`, `errorMessage` and `location`. Other fields keep their
-//! names in camel case. Nothing here ever sees conversation text, because nobody logs it.
+//! and `sessionId`, and `traceId` and `spanId` where a trace is known; errors have `errorType`, `errorMessage` and
+//! `location`. Other fields keep their names in camel case. A line that is a metric says so to CloudWatch, see
+//! [`super::embedded`]. Nothing here ever sees conversation text, because nobody logs it.
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::{Arc, OnceLock};
 
+use agentcore_core::signal;
 use jiff::Timestamp;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry_sdk::trace::SdkTracer;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Event, Level, Subscriber, dispatcher::WeakDispatch};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::embedded;
+use super::instruments::Instruments;
+use super::records::Records;
 
 /// What is logged unless `RUST_LOG` or `LOG_LEVEL` says otherwise: `debug`, or a list of a crate's name and
 /// its level, `warn,agentcore_core=debug`.
@@ -30,16 +39,37 @@ const TOLD_BEFORE: &str = "lambda_runtime::layers::panic";
 /// from servers, which may be somebody's words. What matters of it, `agentcore_mcp` says.
 const TOLD_BY_OURS: &str = "rmcp";
 
-/// A field that makes a line a metric: it becomes the `_aws` member that CloudWatch looks for.
-const EMBEDDED_METRIC: &str = "embedded_metric";
+/// Fields that are for OpenTelemetry alone begin so.
+const FOR_TRACES: &str = "otel.";
 
-/// Begins logging to standard error. Does nothing when somebody already logs.
-pub(crate) fn begin() {
+/// Begins logging to standard error, and tracing where there is a tracer. Does nothing when somebody already logs.
+pub(super) fn begin(
+    agent: &'static str,
+    tracer: Option<SdkTracer>,
+    records: Option<Records>,
+    instruments: Arc<Instruments>,
+) {
     let levels = ["RUST_LOG", "LOG_LEVEL"].into_iter().find_map(|name| std::env::var(name).ok());
     let levels = levels.and_then(|levels| levels.parse().ok());
     let levels = levels.unwrap_or_else(|| Targets::new().with_default(DEFAULT_LEVEL));
     let levels = levels.with_target(TOLD_BEFORE, LevelFilter::OFF).with_target(TOLD_BY_OURS, LevelFilter::OFF);
-    let _ = tracing_subscriber::registry().with(levels).with(JsonLines).try_init();
+    // Spans that are for traces alone cost nothing where there are none, and are there whatever is logged.
+    let spans = if tracer.is_some() { LevelFilter::INFO } else { LevelFilter::OFF };
+    let levels = levels.with_target(signal::SPANS, spans);
+    let traces = tracer.map(|tracer| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            // Not every error that is told of within a span is the span's.
+            .with_error_events_to_status(false)
+            // What went as it should, the span itself tells; a retry is an event in it.
+            .with_filter(filter_fn(|metadata| metadata.is_span() || *metadata.level() <= Level::WARN))
+    });
+    let lines = JsonLines { agent, records, instruments, dispatch: OnceLock::new() };
+    let _ = tracing_subscriber::registry().with(levels).with(traces).with(lines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.
         let place = panic.location().map_or_else(String::new, ToString::to_string);
@@ -48,7 +78,14 @@ pub(crate) fn begin() {
 }
 
 /// Writes each event as one line.
-struct JsonLines;
+struct JsonLines {
+    agent: &'static str,
+    /// Where lines go as records, beside standard error.
+    records: Option<Records>,
+    instruments: Arc<Instruments>,
+    /// The whole of what listens, which knows the traces.
+    dispatch: OnceLock<WeakDispatch>,
+}
 
 /// The fields of a span, kept until its events need them.
 struct SpanFields(Map<String, Value>);
@@ -59,7 +96,14 @@ impl<S> Layer<S> for JsonLines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if attributes.metadata().target() == signal::SPANS {
+            return;
+        }
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
@@ -67,20 +111,52 @@ where
         }
     }
 
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(SpanFields(known)) = span.extensions_mut().get_mut()
+        {
+            let mut fields = Fields::default();
+            values.record(&mut fields);
+            known.append(&mut fields.0);
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Map::new();
+        let mut fields = Map::new();
         if let Some(scope) = context.event_scope(event) {
             for span in scope.from_root() {
-                if let Some(SpanFields(fields)) = span.extensions().get() {
-                    line.extend(fields.clone());
+                if let Some(SpanFields(known)) = span.extensions().get() {
+                    fields.extend(known.clone());
                 }
             }
         }
-        let line = Line::of(event, line, Timestamp::now());
+        let span = context.event_span(event).and_then(|span| self.traced(&span.id()));
+        if let Some(span) = &span {
+            fields.insert("traceId".into(), span.trace_id().to_string().into());
+            fields.insert("spanId".into(), span.span_id().to_string().into());
+        }
+        let mut line = Line::of(event, fields, Timestamp::now());
+        self.instruments.count_line(&line.fields);
+        if let Some(records) = &self.records {
+            let members = line.fields.iter().map(|(name, value)| (name.as_str(), value));
+            records.put((*event.metadata().level(), None), line.message.as_str(), members, span.as_ref());
+        }
+        if let Some(metrics) = embedded::metrics(self.agent, &line.fields, Timestamp::now()) {
+            line.fields.insert(embedded::MEMBER.into(), metrics);
+        }
         if let Ok(line) = serde_json::to_string(&line) {
             // A log that cannot be written must not stop a turn.
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         }
+    }
+}
+
+impl JsonLines {
+    /// The span as the trace knows it, where there is a trace.
+    fn traced(&self, span: &Id) -> Option<SpanContext> {
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        let context = tracing_opentelemetry::get_otel_context(span, &dispatch)?;
+        Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
     }
 }
 
@@ -131,6 +207,9 @@ struct Fields(Map<String, Value>);
 
 impl Fields {
     fn insert(&mut self, field: &Field, value: Value) {
+        if field.name().starts_with(FOR_TRACES) {
+            return;
+        }
         self.0.insert(camel_case(field.name()), value);
     }
 }
@@ -141,12 +220,7 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match (field.name(), serde_json::from_str(value)) {
-            (EMBEDDED_METRIC, Ok(metric)) => {
-                self.0.insert("_aws".into(), metric);
-            }
-            _ => self.insert(field, value.into()),
-        }
+        self.insert(field, value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
