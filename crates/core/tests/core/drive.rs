@@ -259,7 +259,7 @@ struct Named(&'static str);
 
 impl Tool for Named {
     fn spec(&self) -> ToolSpec {
-        ToolSpec { name: self.0.into(), description: String::new(), input_schema: json!({"type": "object"}) }
+        ToolSpec { name: self.0.into(), description: self.0.into(), input_schema: json!({"type": "object"}) }
     }
 
     fn call(&self, _call: ToolCall) -> BoxFuture<'_, Result<ToolOutput, ToolFailure>> {
