@@ -31,7 +31,7 @@ struct Agent {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let rounds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(ROUNDS);
+    let rounds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
     let data = tempfile::tempdir()?;
     let (_aws, aws) = local_aws(data.path())?;
     let (collector, nobody) = (collector()?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port());

@@ -56,7 +56,7 @@ pub(super) fn begin(
     // Spans that are for traces alone cost nothing where there are none, and are there whatever is logged.
     let spans = if tracer.is_some() { LevelFilter::INFO } else { LevelFilter::OFF };
     let levels = levels.with_target(signal::SPANS, spans);
-    let traces = tracer.map(|tracer| {
+    let spans_out = tracer.map(|tracer| {
         tracing_opentelemetry::layer()
             .with_tracer(tracer)
             .with_location(false)
@@ -69,7 +69,7 @@ pub(super) fn begin(
             .with_filter(filter_fn(|metadata| metadata.is_span() || *metadata.level() <= Level::WARN))
     });
     let lines = JsonLines { agent, records, instruments, dispatch: OnceLock::new() };
-    let _ = tracing_subscriber::registry().with(levels).with(traces).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(levels).with(spans_out).with(lines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.
         let place = panic.location().map_or_else(String::new, ToString::to_string);

@@ -74,17 +74,18 @@ impl Telemetry {
     pub(crate) fn begin(agent: &'static str, region: &Region, read: impl Fn(&str) -> Option<String>) -> Self {
         let destination = Destination::of(region, &read);
         let trouble = Arc::new(Trouble::default());
-        let exporters = destination.exporters(&trouble);
-        let refusal = exporters.as_ref().err().map(ToString::to_string);
-        let telemetry = match exporters {
-            Ok(Some(exporters)) => Self::handing_over(agent, exporters, &trouble, &read),
-            Ok(None) | Err(_) => {
-                logs::begin(agent, None, None, Arc::default());
-                Self::default()
-            }
+        let (exporters, refusal) = match destination.exporters(&trouble) {
+            Ok(exporters) => (exporters, None),
+            Err(refusal) => (None, Some(refusal)),
+        };
+        let telemetry = if let Some(exporters) = exporters {
+            Self::handing_over(agent, exporters, &trouble, &read)
+        } else {
+            logs::begin(agent, None, None, Arc::default());
+            Self::default()
         };
         if let Some(refusal) = refusal {
-            tracing::error!(error_type = "Telemetry", error = refusal, "traces and metrics cannot be handed over");
+            tracing::error!(error_type = "Telemetry", error = %refusal, "traces and metrics cannot be handed over");
         }
         telemetry
     }
