@@ -5,6 +5,13 @@
     {"do": "role", "name": N}                makes a role that AgentCore may take; the answer has its `arn`
     {"do": "stack", "name": N, "template": T, "parameters": {...}}   makes a stack; the answer is its outputs
     {"do": "bucket", "name": N}              how a bucket is set up
+    {"do": "group", "name": N}               makes a log group, as the service does at an agent's first call
+    {"do": "composite", "properties": {...}} makes a composite alarm
+    {"do": "watched"}                        `alarms`, `composites`, `filters` and `dashboards`, as they are there
+    {"do": "topic", "name": N}               makes a topic and a queue that hears it; the answer has its `arn`
+    {"do": "measure", "namespace": N, "name": M, "dimensions": [...], "values": [...]}   puts a metric's values
+    {"do": "states"}                         what every alarm says
+    {"do": "heard", "queue": Q}              what came to a queue since it was last asked
 """
 
 import io
@@ -18,6 +25,10 @@ control = boto3.client("bedrock-agentcore-control")
 s3 = boto3.client("s3")
 iam = boto3.client("iam")
 cloudformation = boto3.client("cloudformation")
+cloudwatch = boto3.client("cloudwatch")
+logs = boto3.client("logs")
+sns = boto3.client("sns")
+sqs = boto3.client("sqs")
 
 
 def look(order):
@@ -103,7 +114,83 @@ def bucket(order):
     }
 
 
-does = {"look": look, "zip": entries, "role": role, "stack": stack, "bucket": bucket}
+def group(order):
+    logs.create_log_group(logGroupName=order["name"])
+    return {}
+
+
+def composite(order):
+    cloudwatch.put_composite_alarm(**order["properties"])
+    return {}
+
+
+def alarms(kind):
+    return cloudwatch.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100)[kind]
+
+
+def watched(order):
+    members = ["Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods", "Threshold", "ComparisonOperator"]
+    members += ["TreatMissingData", "Dimensions", "AlarmActions"]
+    dashboards = [one["DashboardName"] for one in cloudwatch.list_dashboards()["DashboardEntries"]]
+    return {
+        "alarms": {
+            one["AlarmName"]: {name: one[name] for name in members if one.get(name)} for one in alarms("MetricAlarms")
+        },
+        "composites": {one["AlarmName"]: one["AlarmRule"] for one in alarms("CompositeAlarms")},
+        "filters": {
+            one["filterName"]: [one["logGroupName"], one["filterPattern"], one["metricTransformations"]]
+            for one in logs.describe_metric_filters()["metricFilters"]
+        },
+        "dashboards": {
+            name: json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"]) for name in dashboards
+        },
+    }
+
+
+def topic(order):
+    arn = sns.create_topic(Name=order["name"])["TopicArn"]
+    queue = sqs.create_queue(QueueName=order["name"])["QueueUrl"]
+    hears = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=hears)
+    return {"arn": arn, "queue": queue}
+
+
+def measure(order):
+    data = [
+        {"MetricName": order["name"], "Dimensions": order["dimensions"], "Value": value} for value in order["values"]
+    ]
+    cloudwatch.put_metric_data(Namespace=order["namespace"], MetricData=data)
+    return {}
+
+
+def states(order):
+    return {one["AlarmName"]: one["StateValue"] for kind in ("MetricAlarms", "CompositeAlarms") for one in alarms(kind)}
+
+
+def heard(order):
+    came = []
+    while messages := sqs.receive_message(QueueUrl=order["queue"], MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            alarm = json.loads(json.loads(message["Body"])["Message"])
+            came.append([alarm["AlarmName"], alarm["NewStateValue"]])
+            sqs.delete_message(QueueUrl=order["queue"], ReceiptHandle=message["ReceiptHandle"])
+    return came
+
+
+does = {
+    "look": look,
+    "zip": entries,
+    "role": role,
+    "stack": stack,
+    "bucket": bucket,
+    "group": group,
+    "composite": composite,
+    "watched": watched,
+    "topic": topic,
+    "measure": measure,
+    "states": states,
+    "heard": heard,
+}
 for line in sys.stdin:
     order = json.loads(line)
     print(json.dumps(does[order["do"]](order)), flush=True)

@@ -78,9 +78,10 @@ def policies(template):
 def untagged(template):
     for name, resource in template["Resources"].items():
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", resource["Type"]).schema
-        if "Tags" not in schema["properties"]:
+        named = [name for name in ("Tags", "ResourceTags") if name in schema["properties"]]
+        if not named:
             continue
-        tags = resource["Properties"].get("Tags", {})
+        tags = resource["Properties"].get(named[0], {})
         keys = set(tags) if isinstance(tags, dict) else {tag["Key"] for tag in tags}
         for missing in sorted(TAGS - keys):
             yield f"{name}: {missing}"

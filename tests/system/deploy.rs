@@ -1,6 +1,7 @@
 //! Shipping: what lies in `deploy/`, `.bedrock_agentcore.yaml` and `.github/`, put through the tools that will
 //! read it. AWS's own are pointed at a cloud of somebody else's on this machine; nothing is sent to AWS.
 
+mod observability;
 mod pipeline;
 mod templates;
 mod toolkit;

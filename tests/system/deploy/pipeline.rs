@@ -14,6 +14,8 @@ use crate::local_aws::vitracka;
 use crate::process::Process;
 
 const RUNTIME: &str = "arn:aws:bedrock-agentcore:eu-central-1:000000000000:runtime/coach_companion-0ZUOP04U5z";
+const GROUP_ARN: &str =
+    "arn:aws:logs:eu-central-1:000000000000:log-group:/aws/bedrock-agentcore/runtimes/coach_companion-0ZUOP04U5z-live";
 const ANSWER: &str = r#"{"response":{"role":"assistant","content":[{"text":"Here."}]}}"#;
 
 fn workflows() -> [std::path::PathBuf; 2] {
@@ -69,6 +71,9 @@ case "$*" in
     *LiveVersion*) cat '{here}/live' ;;
     *requireMMDSV2*) echo {mmdsv2} ;;
     *get-caller-identity*) echo 000000000000 ;;
+    *describe-log-groups*) if [[ -e '{here}/group' ]]; then echo {GROUP_ARN}; fi ;;
+    *create-log-group*) touch '{here}/group' ;;
+    *LogDays*--output*) echo 7 ;;
 esac
 "#
         );
@@ -156,6 +161,31 @@ fn a_runtime_that_could_not_be_invoked_is_refused() {
     let shipping = Shipping::with("true", "None");
     let (status, said) = shipping.ship(&["update", "staging", "test_agent", "0123abc"]);
     assert!(!status.success() && said.contains("does not require MMDSv2"), "{said}");
+}
+
+#[test]
+fn an_agent_is_observed_and_its_log_kept_a_week_whether_or_not_it_has_been_called_before() {
+    let shipping = Shipping::with("true", "True");
+
+    let observe = ["observe", "production", "coach_companion", "TopicArn=arn:aws:sns:eu-central-1:000000000000:wake"];
+    let (status, said) = shipping.ship(&observe);
+    assert!(status.success(), "{said}");
+
+    let said = shipping.said();
+    let told: Vec<&str> = said.lines().filter(|line| !line.contains(" describe-")).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    aws logs create-log-group --log-group-name /aws/bedrock-agentcore/runtimes/coach_companion-0ZUOP04U5z-live
+    aws cloudformation deploy --stack-name vitracka-production-coach-companion-observability --template-file deploy/observability.yaml --no-fail-on-empty-changeset --parameter-overrides AgentName=coach_companion Environment=production RuntimeId=coach_companion-0ZUOP04U5z Endpoint=live TopicArn=arn:aws:sns:eu-central-1:000000000000:wake
+    aws logs put-retention-policy --log-group-name /aws/bedrock-agentcore/runtimes/coach_companion-0ZUOP04U5z-live --retention-in-days 7
+    aws logs tag-resource --resource-arn arn:aws:logs:eu-central-1:000000000000:log-group:/aws/bedrock-agentcore/runtimes/coach_companion-0ZUOP04U5z-live --tags Project=vitracka,Environment=production,ManagedBy=ship,CostCenter=vitracka-agents,Application=coach_companion
+    ");
+
+    assert!(shipping.ship(&observe).0.success());
+    assert_eq!(shipping.said().matches("create-log-group").count(), 1, "one that is there is not made again");
+    assert!(shipping.ship(&["observe", "production", "coach_companion", "Endpoint=DEFAULT"]).0.success());
+    assert!(shipping.said().contains(
+        "put-retention-policy --log-group-name /aws/bedrock-agentcore/runtimes/coach_companion-0ZUOP04U5z-DEFAULT"
+    ));
 }
 
 #[test]

@@ -105,6 +105,13 @@ pub(crate) fn linters_script(name: &str) -> Command {
     command
 }
 
+/// A command that runs a script of `tests/foreign` with moto in it.
+pub(crate) fn moto_script(name: &str) -> Command {
+    let mut command = secluded(interpreter("moto", &tests("requirements-moto.txt")));
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
 fn toolkit_interpreter() -> PathBuf {
     interpreter("toolkit", &tests("requirements-toolkit.txt"))
 }
