@@ -14,6 +14,7 @@ mod command;
 mod contract;
 mod crowd;
 mod deploy;
+mod dev;
 mod doctor;
 mod door;
 mod examples;

@@ -64,6 +64,9 @@ pub(crate) struct Dev {
     /// Make model calls fail: throttle, unavailable, cut@N, silence@N, slow=MILLIS and others; `*N` for N calls
     #[arg(long = "fault", value_name = "FAULT")]
     pub(crate) faults: Vec<String>,
+    /// Print what each turn did and when, as a tree of spans with a time bar
+    #[arg(long)]
+    pub(crate) traces: bool,
     /// A guardrail that model calls may name: a JSON file as `CreateGuardrail` takes it, known by its `name`
     #[arg(long = "guardrail", value_name = "FILE")]
     pub(crate) guardrails: Vec<PathBuf>,
