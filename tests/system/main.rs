@@ -12,6 +12,7 @@ mod clients;
 mod coach;
 mod command;
 mod contract;
+mod cost;
 mod crowd;
 mod deploy;
 mod dev;
