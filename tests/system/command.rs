@@ -12,7 +12,7 @@ use crate::socket::Request;
 const SESSION: &str = "a-session-of-the-command-tests-0123456789";
 
 /// An agent that nobody would write in Rust: the standard library of Python, and what it was given.
-const FOREIGN_AGENT: &str = r#"
+pub(crate) const FOREIGN_AGENT: &str = r#"
 import http.server, json, os
 class Agent(http.server.BaseHTTPRequestHandler):
     def answer(self, value):

@@ -56,11 +56,15 @@ impl LocalAws {
 
     /// Starts one with more arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        Self::start_on(tempfile::tempdir().expect("a temporary folder"), arguments)
+        Self::start_as(vitracka(), arguments)
     }
 
-    fn start_on(data: TempDir, arguments: &[&str]) -> Self {
-        let mut command = vitracka();
+    /// Starts one as a command that has more than its arguments.
+    pub(crate) fn start_as(command: Command, arguments: &[&str]) -> Self {
+        Self::start_on(tempfile::tempdir().expect("a temporary folder"), command, arguments)
+    }
+
+    fn start_on(data: TempDir, mut command: Command, arguments: &[&str]) -> Self {
         // Elsewhere than the repository, so that nothing is found that happens to lie there.
         command.current_dir(data.path()).args(["dev", "--port", "0", "--data"]).arg(data.path()).args(arguments);
         let process = Process::start("vitracka dev", command);
@@ -77,7 +81,7 @@ impl LocalAws {
         signal("INT", process.id());
         let (status, _, said) = process.wait(START);
         assert!(status.success(), "{status}: {said}");
-        Self::start_on(data, &[])
+        Self::start_on(data, vitracka(), &[])
     }
 
     /// What it runs as.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use agentcore_runtime::core::agent::Agent as _;
+use agentcore_runtime::core::model::residency::DEFAULT_REGION;
 use clap::{Args, Parser, Subcommand};
 use coach_companion::CoachCompanion;
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Startup(Startup),
     /// Look at what a deployment needs: credentials, model, memory, configuration, packages
     Doctor(Doctor),
+    /// Say what the agents cost: what AWS billed, what the agents estimate, and what the month comes to
+    Cost(Cost),
     /// Be an agent: serve it on PORT, as AgentCore runs it
     Agent(Agent),
 }
@@ -64,6 +67,9 @@ pub(crate) struct Dev {
     /// Make model calls fail: throttle, unavailable, cut@N, silence@N, slow=MILLIS and others; `*N` for N calls
     #[arg(long = "fault", value_name = "FAULT")]
     pub(crate) faults: Vec<String>,
+    /// Print what each turn did and when, as a tree of spans with a time bar
+    #[arg(long)]
+    pub(crate) traces: bool,
     /// A guardrail that model calls may name: a JSON file as `CreateGuardrail` takes it, known by its `name`
     #[arg(long = "guardrail", value_name = "FILE")]
     pub(crate) guardrails: Vec<PathBuf>,
@@ -142,6 +148,26 @@ pub(crate) struct Doctor {
     /// The configuration of AWS's toolkit
     #[arg(long, value_name = "FILE", default_value = ".bedrock_agentcore.yaml")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cost {
+    /// How many whole days
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=365))]
+    pub(crate) days: u16,
+    /// Where the agents are; bills are for the whole account
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = DEFAULT_REGION)]
+    pub(crate) region: String,
+    /// The agents whose metrics are read
+    #[arg(long = "agent", value_name = "AGENT", default_values = [CoachCompanion::NAME, TestAgent::NAME])]
+    pub(crate) agents: Vec<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ask nobody; read what was asked before from get-cost-and-usage*.json and get-metric-data*.json in a folder, as
+    /// the AWS CLI prints it
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) recorded: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

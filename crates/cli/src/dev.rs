@@ -1,30 +1,36 @@
 //! `vitracka dev`: the local AWS with the agents, and a line for whatever happens.
 
+mod drawing;
 mod told;
+mod trees;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentcore_local::bedrock::{
     Bedrock, Brain, FaultSyntaxError, Faults, Guardrail, GuardrailError, Relay, RelayError,
 };
 use agentcore_local::engine::{OpenAi, OpenAiError, Scripted};
 use agentcore_local::{
-    Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, Notice, SessionTimes, StartError,
+    Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, Notice, SessionTimes, StartError, Traces,
 };
 use agentcore_runtime::core::agent::Agent as _;
 use coach_companion::CoachCompanion;
 use test_agent::TestAgent;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout_at;
 
 use crate::arguments::Dev;
 use crate::output;
+use drawing::Paint;
 use told::Teller;
+use trees::Trees;
 
 /// Why the local AWS cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +65,7 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
         agents: agents(&dev)?,
         guardrails: guardrails(&dev)?,
         times: SessionTimes { idle_timeout: Duration::from_secs(dev.idle_timeout.into()), ..SessionTimes::default() },
+        traces: if dev.traces { Traces::Told } else { Traces::LeftAlone },
         ..LocalConfig::default()
     };
     let names: Vec<AgentName> = config.agents.iter().map(|agent| agent.name.clone()).collect();
@@ -76,16 +83,25 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
 
 /// Prints a line for whatever happens, as long as something can.
 async fn tell(notices: &mut Receiver<Notice>) {
-    let mut teller = Teller::default();
+    let (mut teller, mut trees) = (Teller::default(), Trees::default());
+    let paint = Paint::of_standard_output();
     loop {
-        match notices.recv().await {
-            Ok(notice) => {
-                if let Some(line) = teller.tell(&notice) {
-                    let _ = output::line(&line);
-                }
+        let heard = match teller.due() {
+            Some(due) => timeout_at(due.into(), notices.recv()).await,
+            None => Ok(notices.recv().await),
+        };
+        let lines = match heard {
+            Ok(Ok(Notice::Traced { spans })) => drawing::draw(&trees.take(&spans), paint),
+            Ok(Ok(notice)) => teller.tell(&notice, Instant::now()),
+            Ok(Err(RecvError::Lagged(missed))) => {
+                eprintln!("{missed} notices came too fast to show");
+                continue;
             }
-            Err(RecvError::Lagged(missed)) => eprintln!("{missed} notices came too fast to show"),
-            Err(RecvError::Closed) => return,
+            Ok(Err(RecvError::Closed)) => return,
+            Err(_) => teller.overdue(Instant::now()),
+        };
+        for line in lines {
+            let _ = output::line(&line);
         }
     }
 }

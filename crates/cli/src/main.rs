@@ -3,6 +3,7 @@
 mod arguments;
 mod caller;
 mod chat;
+mod cost;
 mod dev;
 mod doctor;
 mod eval;
@@ -30,6 +31,8 @@ enum CommandError {
     Dev(#[from] dev::DevError),
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error(transparent)]
+    Cost(#[from] cost::CostError),
     #[error(transparent)]
     Package(#[from] package::PackageError),
     #[error(transparent)]
@@ -71,6 +74,7 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
         Command::Eval(eval) => Ok(eval::run(&eval).await?),
         Command::Package(package) => Ok(package::run(&package.agents)?),
         Command::Startup(startup) => Ok(startup::run(&startup)?),
+        Command::Cost(cost) => Ok(cost::run(&cost).await?),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),
         Command::Agent(agent) if agent.name == CoachCompanion::NAME => be(CoachCompanion, agent.local_test).await,
         Command::Agent(agent) => be(TestAgent, agent.local_test).await,

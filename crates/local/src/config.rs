@@ -36,6 +36,8 @@ pub struct LocalConfig {
     pub times: SessionTimes,
     /// The guardrails that model calls may name.
     pub guardrails: Vec<Guardrail>,
+    /// What becomes of agents' traces.
+    pub traces: Traces,
 }
 
 /// Who may connect.
@@ -47,6 +49,16 @@ pub enum Exposure {
     /// Whoever reaches the address, without any proof of who they are: containers, an isolated
     /// network. Agents and what they remember are open to all of them.
     Anyone,
+}
+
+/// What becomes of agents' traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Traces {
+    /// They go where the environment of whoever started this sends them, or nowhere.
+    #[default]
+    LeftAlone,
+    /// They come here and become notices, unless that environment [sends them elsewhere](crate::traces::sent_elsewhere).
+    Told,
 }
 
 /// The clocks of a session. The defaults are AgentCore's own where the service states one.
@@ -121,6 +133,7 @@ impl Default for LocalConfig {
             retention: Duration::from_hours(30 * 24),
             times: SessionTimes::default(),
             guardrails: Vec::new(),
+            traces: Traces::default(),
         }
     }
 }

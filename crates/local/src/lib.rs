@@ -19,10 +19,11 @@ mod path;
 mod request_id;
 mod server;
 mod sessions;
+pub mod traces;
 mod watch;
 
 pub use aws_error::{AwsError, InvalidField};
-pub use config::{Agent, AgentName, AgentNameError, AgentSource, Exposure, LocalConfig, SessionTimes};
+pub use config::{Agent, AgentName, AgentNameError, AgentSource, Exposure, LocalConfig, SessionTimes, Traces};
 pub use memory::StoreError;
 pub use notice::{InvocationFailure, Notice, OutputStream, PingProblem, SessionEnd, SessionName, StartFailure};
 pub use server::{Local, StartError};

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::bedrock::ModelCall;
 use crate::config::AgentName;
+use crate::traces::Span;
 
 /// How many notices a slow reader may be behind before it loses the oldest.
 const CAPACITY: usize = 4096;
@@ -60,6 +61,8 @@ pub enum Notice {
     InvocationFinished {
         /// The session.
         session: SessionName,
+        /// The request's id, which the agent was told too.
+        request_id: Arc<str>,
         /// The invocation's number within its process, from 1.
         number: u64,
         /// The agent's status.
@@ -73,12 +76,19 @@ pub enum Notice {
     InvocationFailed {
         /// The session.
         session: SessionName,
+        /// The request's id, which the agent was told too if it was reached.
+        request_id: Arc<str>,
         /// The invocation's number within its process, from 1; absent when there was no process.
         number: Option<u64>,
         /// What went wrong.
         failure: InvocationFailure,
         /// From the request until then.
         total: Duration,
+    },
+    /// An agent handed over what it traced, in one piece as it came.
+    Traced {
+        /// The spans, whose sessions only they themselves know.
+        spans: Arc<[Span]>,
     },
 }
 

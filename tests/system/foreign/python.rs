@@ -55,6 +55,14 @@ fn telemetry_interpreter() -> PathBuf {
     interpreter("telemetry", &tests("requirements-telemetry.txt"))
 }
 
+/// A command that starts moto on a port of the loopback.
+pub(crate) fn moto_server(port: u16) -> Command {
+    let interpreter = interpreter("moto-server", &tests("requirements-moto-server.txt"));
+    let mut command = secluded(interpreter.with_file_name("moto_server"));
+    command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+    command
+}
+
 /// A command that starts cargo-lambda's emulator of Lambda on a port of the loopback.
 pub(crate) fn lambda_emulator(port: u16) -> Command {
     let interpreter = interpreter("cargo-lambda", &tests("requirements-lambda.txt"));

@@ -22,7 +22,8 @@ use super::{Check, Outcome};
 /// call to an address that only AWS's own machines have.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const LOG_IN: &str = "run `aws sso login` or `aws configure`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID";
+/// How a person comes to be somebody to AWS.
+pub(crate) const LOG_IN: &str = "run `aws sso login` or `aws configure`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID";
 
 /// The least that proves access: a few tokens, far below a hundredth of a cent.
 const LONGEST_ANSWER: u32 = 1;

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use agentcore_runtime::core::settings::Settings;
 
 use crate::output;
+pub(crate) use account::LOG_IN;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! agent learns at once when the caller is gone.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Invocation;
 use crate::notice::{InvocationFailure, Notice, Notices};
 use crate::sessions::{Exchange, Visit};
 
@@ -23,6 +25,7 @@ pub(super) struct AnswerBody {
     visit: Visit,
     notices: Notices,
     began: Instant,
+    request_id: Arc<str>,
     first_byte: Option<Duration>,
     /// How it ended, as soon as it has.
     outcome: Option<Result<(), InvocationFailure>>,
@@ -32,12 +35,22 @@ pub(super) struct AnswerBody {
 // === impl AnswerBody ===
 
 impl AnswerBody {
-    pub(super) fn new(exchange: Exchange, visit: Visit, notices: Notices, began: Instant) -> Self {
+    pub(super) fn new(exchange: Exchange, visit: Visit, invocation: &Invocation) -> Self {
         let status = exchange.answer.status();
         let body = exchange.answer.into_body();
         // An empty body is never asked for a frame.
         let outcome = body.is_end_stream().then_some(Ok(()));
-        Self { body, status, visit, notices, began, first_byte: None, outcome, _connection: exchange.connection }
+        Self {
+            body,
+            status,
+            visit,
+            notices: invocation.notices.clone(),
+            began: invocation.began,
+            request_id: Arc::clone(&invocation.request_id),
+            first_byte: None,
+            outcome,
+            _connection: exchange.connection,
+        }
     }
 }
 
@@ -77,12 +90,13 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         let (session, number, total) = (self.visit.name().clone(), self.visit.number(), self.began.elapsed());
+        let request_id = Arc::clone(&self.request_id);
         let notice = match self.outcome.take().unwrap_or(Err(InvocationFailure::CallerLeft)) {
             Ok(()) => {
                 let (status, first_byte) = (self.status, self.first_byte.unwrap_or(total));
-                Notice::InvocationFinished { session, number, status, first_byte, total }
+                Notice::InvocationFinished { session, request_id, number, status, first_byte, total }
             }
-            Err(failure) => Notice::InvocationFailed { session, number: Some(number), failure, total },
+            Err(failure) => Notice::InvocationFailed { session, request_id, number: Some(number), failure, total },
         };
         self.notices.announce(notice);
     }

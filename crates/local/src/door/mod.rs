@@ -56,6 +56,7 @@ pub(crate) struct Door {
 /// An invocation under way, before its answer began. Dropped before it is settled, the caller has left.
 struct Invocation {
     session: SessionName,
+    request_id: Arc<str>,
     notices: Notices,
     began: Instant,
     /// Absent until it is in a session, and when it never got into one.
@@ -88,7 +89,10 @@ async fn invoke(
     let session = SessionName { agent, id: checked_session_id(&session_id)? };
     let body = Body::new(Limited::new(body, LARGEST_PAYLOAD));
     let forwarded = forwarding::invocation(&head.headers, &session_id, &request_id, body)?;
-    let mut invocation = Invocation { session, notices: door.notices.clone(), began, number: None, settled: false };
+    // It is made of visible ASCII, here as everywhere.
+    let request_id = request_id.to_str().unwrap_or_default().into();
+    let notices = door.notices.clone();
+    let mut invocation = Invocation { session, request_id, notices, began, number: None, settled: false };
     let faults = armed_faults(&head.headers);
     match invocation.carry_out(&door.sessions, forwarded, faults).await {
         Ok((visit, exchange)) => Ok(answer(visit, exchange, invocation, session_id)),
@@ -187,6 +191,7 @@ impl Invocation {
         self.settled = true;
         self.notices.announce(Notice::InvocationFailed {
             session: self.session.clone(),
+            request_id: Arc::clone(&self.request_id),
             number: self.number,
             failure,
             total: self.began.elapsed(),
@@ -218,7 +223,7 @@ fn answer(visit: Visit, exchange: Exchange, mut invocation: Invocation, session_
     headers.insert(SESSION_ID, session_id);
     // From here on the body tells how it ends.
     invocation.settled = true;
-    let body = AnswerBody::new(exchange, visit, invocation.notices.clone(), invocation.began);
+    let body = AnswerBody::new(exchange, visit, &invocation);
     (status, headers, Body::new(body)).into_response()
 }
 

@@ -26,6 +26,7 @@ use crate::memory::{self, StoreError};
 use crate::notice::{Notice, Notices};
 use crate::request_id::with_request_id;
 use crate::sessions::{Attribution, BaseAddressError, Host, Sessions, Settings};
+use crate::traces;
 use crate::watch::SessionWatch;
 
 /// How long open connections may take to finish once every agent is gone.
@@ -103,13 +104,15 @@ impl Local {
         let address = listener.local_addr().map_err(cannot_listen)?;
         let memory = memory::Store::open(config.data_directory.as_deref(), config.retention)?;
         let notices = Notices::new();
-        let settings = Settings { endpoint: endpoint(address), region: config.region, times: config.times };
+        let settings =
+            Settings { endpoint: endpoint(address), region: config.region, times: config.times, traces: config.traces };
         let sessions = Sessions::new(hosts, settings, notices.clone());
         let door = Door { sessions: sessions.clone(), aliases: Arc::new(config.aliases), notices: notices.clone() };
         let gate = Gate::new(config.exposure, config.allowed_hosts);
         let watch = SessionWatch::new(Attribution::new(sessions.clone()), notices.clone());
         let router = door::router(door)
             .merge(memory::router(memory.clone()))
+            .merge(traces::router(config.traces, notices.clone()))
             .merge(bedrock::router(bedrock.with_guardrails(config.guardrails).watched_by(Arc::new(watch))))
             .fallback(unknown_operation)
             .method_not_allowed_fallback(unknown_operation)

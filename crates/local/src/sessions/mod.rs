@@ -21,8 +21,9 @@ use self::ping::{IdleClock, ping};
 use self::ports::{Port, Ports};
 use self::process::{AgentProcess, Launch};
 use self::session::Session;
-use crate::config::{AgentName, AgentSource, SessionTimes};
+use crate::config::{AgentName, AgentSource, SessionTimes, Traces};
 use crate::notice::{Notice, Notices, PingProblem, SessionEnd, SessionName, StartFailure};
+use crate::traces;
 
 pub(crate) use self::session::Visit;
 pub(crate) use self::upstream::{BaseAddressError, Exchange, Upstream};
@@ -56,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) endpoint: String,
     pub(crate) region: String,
     pub(crate) times: SessionTimes,
+    pub(crate) traces: Traces,
 }
 
 /// What an agent's sessions are hosted by.
@@ -280,7 +282,11 @@ impl Keeper {
             ("NO_PROXY", direct.to_owned()),
             ("no_proxy", direct.to_owned()),
         ];
-        given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let traced = match settings.traces {
+            Traces::LeftAlone => Vec::new(),
+            Traces::Told => traces::environment(&settings.endpoint, |name| std::env::var(name).ok()),
+        };
+        given.into_iter().chain(traced).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     async fn until_healthy(&self, upstream: &Upstream, port: u16) -> Result<(), StartFailure> {

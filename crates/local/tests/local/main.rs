@@ -7,3 +7,4 @@ mod door;
 mod memory;
 mod server;
 mod sessions;
+mod traces;
