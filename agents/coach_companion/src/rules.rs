@@ -4,13 +4,20 @@
 //! and `(…)?` may be missing, `purg*` is every word that begins so, `~` is up to three words of anything, `~6` up to
 //! six, `#` is any number. Patterns are read by the same [`Text`] as messages are, so they may be written as people write.
 //!
+//! A rule has words that make it mean nothing, in three lists: `unless` anywhere in the sentence, `unless_before` where
+//! they begin before the rule's own words do, `unless_beside` where they share a word with them or stand next to them.
+//! The nearer the better: "double your dose, but check with your doctor" is no question for a doctor.
+//!
 //! All patterns of a set are one tree of words, and a text is walked through it once: every place in the tree that
 //! the words so far lead to is kept, and goes on or is dropped with the next word. Nothing is ever tried again, so
-//! the time is linear in the text.
+//! the time is linear in the text. What else is asked about a match is either looked up, having been found out once for
+//! the whole text, or a matter of the few words around it.
 
+use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::sentinel::text::{Break, Text};
@@ -28,6 +35,37 @@ const DENIAL_REACH: usize = 5;
 const DENIALS: [&str; 7] = ["not", "never", "no", "nor", "without", "neither", "hardly"];
 /// Words after which a denial denies nothing: "I can not stop wanting to die", "not only".
 const STILL: [&str; 9] = ["stop", "help", "only", "just", "sure", "cope", "sleep", "even", "know"];
+/// How far after a denial stands what it takes away: "it is not a bad idea".
+const CONCERN_REACH: usize = 3;
+/// What speaks against something, so that its denial speaks for it: "it will not hurt to", "do not hesitate to".
+const CONCERNS: [&str; 24] = [
+    "hurt",
+    "harm",
+    "hesitate",
+    "afraid",
+    "scared",
+    "shy",
+    "bad",
+    "worry",
+    "wrong",
+    "problem",
+    "forget",
+    "fail",
+    "danger",
+    "dangerous",
+    "risk",
+    "risky",
+    "unsafe",
+    "issue",
+    "shame",
+    "matter",
+    "mind",
+    "hard",
+    "unhealthy",
+    "unrealistic",
+];
+/// Words that go on from a concern to what it is about.
+const ABOUT: [&str; 12] = ["to", "in", "if", "when", "about", "with", "by", "for", "you", "idea", "thing", "either"];
 
 /// Phrases that put a sentence in the past.
 const PAST: [&str; 19] = [
@@ -72,55 +110,57 @@ const PRESENT: [&str; 16] = [
 ];
 
 /// Whoever else a sentence may be about.
-const OTHERS: [&str; 47] = [
-    "he",
-    "she",
-    "they",
-    "sister",
-    "brother",
-    "friend",
-    "mother",
-    "father",
-    "son",
-    "daughter",
-    "husband",
-    "wife",
-    "boyfriend",
-    "girlfriend",
-    "partner",
-    "cousin",
-    "neighbour",
-    "neighbor",
-    "colleague",
-    "aunt",
-    "uncle",
-    "niece",
-    "nephew",
-    "flatmate",
-    "housemate",
-    "roommate",
-    "granny",
-    "grandad",
-    "grandmother",
-    "grandfather",
-    "nan",
-    "child",
-    "children",
-    "teenager",
-    "teen",
-    "boy",
-    "girl",
-    "somebody",
-    "someone",
-    "coworker",
-    "fella",
-    "missus",
-    "ex",
-    "student",
-    "patient",
-    "boss",
-    "stepson",
-];
+static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    HashSet::from_iter([
+        "he",
+        "she",
+        "they",
+        "sister",
+        "brother",
+        "friend",
+        "mother",
+        "father",
+        "son",
+        "daughter",
+        "husband",
+        "wife",
+        "boyfriend",
+        "girlfriend",
+        "partner",
+        "cousin",
+        "neighbour",
+        "neighbor",
+        "colleague",
+        "aunt",
+        "uncle",
+        "niece",
+        "nephew",
+        "flatmate",
+        "housemate",
+        "roommate",
+        "granny",
+        "grandad",
+        "grandmother",
+        "grandfather",
+        "nan",
+        "child",
+        "children",
+        "teenager",
+        "teen",
+        "boy",
+        "girl",
+        "somebody",
+        "someone",
+        "coworker",
+        "fella",
+        "missus",
+        "ex",
+        "student",
+        "patient",
+        "boss",
+        "stepson",
+    ])
+});
 /// Words that make a sentence about a story or about news.
 const STORIES: [&str; 21] = [
     "film",
@@ -225,6 +265,10 @@ struct RuleData {
     #[serde(default)]
     unless: Vec<String>,
     #[serde(default)]
+    unless_before: Vec<String>,
+    #[serde(default)]
+    unless_beside: Vec<String>,
+    #[serde(default)]
     instead: Vec<String>,
     #[serde(default)]
     counts: Vec<Counts>,
@@ -269,7 +313,18 @@ struct Edge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Means(u32),
-    Unless(u32),
+    Unless(u32, Where),
+}
+
+/// Where words must stand to make a rule mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// Anywhere in the sentence.
+    Anywhere,
+    /// Where they begin before the rule's own.
+    Before,
+    /// Where they share a word with the rule's own or stand next to them.
+    Beside,
 }
 
 /// One place of a pattern: a set of words after a gap.
@@ -283,7 +338,44 @@ struct Step {
 #[derive(Default)]
 struct Walked {
     found: Vec<(u32, Range<usize>)>,
-    unless: Vec<(u32, Range<usize>)>,
+    unless: Vec<(u32, Where, Range<usize>)>,
+}
+
+/// What is known of a text beside its words, found out once, when first asked.
+struct Circumstances<'a> {
+    text: &'a Text,
+    sentences: Vec<Range<usize>>,
+    /// What each sentence is, by its place.
+    told: Vec<OnceCell<Told>>,
+    subjects: OnceCell<Vec<Subject>>,
+}
+
+/// How a sentence is told.
+#[derive(Clone, Copy)]
+struct Told {
+    in_the_past: bool,
+    in_a_story: bool,
+}
+
+/// Who was named last in a sentence.
+#[derive(Clone, Copy, Default)]
+enum Subject {
+    #[default]
+    Nobody,
+    Writer,
+    /// Somebody else, by the place of the word.
+    Other(usize),
+}
+
+/// What makes rules mean nothing in a text, so that a match is asked about in one step.
+#[derive(Default)]
+struct Voids {
+    /// Rules that mean nothing in a sentence, by its place.
+    anywhere: HashSet<(u32, usize)>,
+    /// Where the first such words of a sentence begin.
+    before: HashMap<(u32, usize), usize>,
+    /// The places of such words and of those next to them.
+    beside: HashSet<(u32, usize)>,
 }
 
 /// A place in the tree that the words so far lead to.
@@ -321,23 +413,17 @@ impl RuleSet {
     /// What the rules find in a text, in the order of its words.
     pub fn find<'a>(&self, text: &'a Text) -> Vec<Match<'a>> {
         let Walked { found, unless } = self.walk(text);
-        let sentences: Vec<Range<usize>> = text.sentences().collect();
-        let sentence_of = |place: usize| {
-            let at = sentences.partition_point(|sentence| sentence.end <= place);
-            sentences.get(at).cloned().unwrap_or(0..text.len())
-        };
-        let is_voided = |rule: u32, sentence: &Range<usize>| {
-            unless.iter().any(|(voided, words)| *voided == rule && sentence.contains(&words.start))
-        };
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let circumstances = Circumstances::of(text);
+        let voids = Voids::of(unless, &circumstances);
         let mut matches: Vec<Match<'a>> = Vec::new();
         for (rule, words) in found {
-            let sentence = sentence_of(words.start);
-            if is_voided(rule, &sentence) {
-                continue;
-            }
+            let sentence = circumstances.sentence_of(words.start);
             let asked = &self.rules[rule as usize];
-            if asked.holds(text, &words, &sentence) {
-                let of_other = if asked.counts(Counts::OfOthers) { None } else { other(text, &words, sentence.start) };
+            if !voids.void(rule, &words, sentence) && asked.holds(&words, sentence, &circumstances) {
+                let of_other = if asked.counts(Counts::OfOthers) { None } else { circumstances.other(&words) };
                 matches.push(Match { rule: rule as usize, words, of_other });
             }
         }
@@ -351,6 +437,8 @@ impl RuleSet {
         let mut own: Vec<u32> = Vec::new();
         // The newest word of each class, counted from 1: whether an edge fits is asked in one step.
         let mut newest: Vec<u32> = vec![0; self.classes.known.len()];
+        // The newest word that led to each place.
+        let mut reached: Vec<u32> = vec![0; self.places.len()];
         for ((place, word), now) in text.words().enumerate().zip(1..) {
             let classes = self.classes.of_word(word, &mut own);
             for class in classes {
@@ -361,8 +449,9 @@ impl RuleSet {
                 let from = &self.places[node as usize];
                 for edge in self.edges_of(from).iter().filter(|edge| newest[edge.class as usize] == now) {
                     // The same place may have been reached from an older and from a newer word.
-                    let is_known = |next: &[Active]| next.iter().any(|known| known.node == edge.to && known.age == 0);
-                    if age <= edge.gap && self.reaches(edge.to, start..place + 1, &mut walked) && !is_known(&next) {
+                    let newest = &mut reached[edge.to as usize];
+                    if age <= edge.gap && self.reaches(edge.to, start..place + 1, &mut walked) && *newest != now {
+                        *newest = now;
                         next.push(Active { node: edge.to, age: 0, start });
                     }
                 }
@@ -377,7 +466,7 @@ impl RuleSet {
                 }
             }
             std::mem::swap(&mut active, &mut next);
-            if text.after(place) >= Break::Sentence {
+            if text.is_end(place) {
                 active.clear();
             }
         }
@@ -390,7 +479,7 @@ impl RuleSet {
         for end in &self.ends[ends.start as usize..ends.end as usize] {
             match end {
                 End::Means(rule) => walked.found.push((*rule, words.clone())),
-                End::Unless(rule) => walked.unless.push((*rule, words.clone())),
+                End::Unless(rule, place) => walked.unless.push((*rule, *place, words.clone())),
             }
         }
         !edges.is_empty()
@@ -406,8 +495,14 @@ impl RuleSet {
 impl Tree {
     fn add(&mut self, kind: &str, lists: &HashMap<String, Vec<String>>, data: RuleData) -> Result<(), String> {
         let rule = u32::try_from(self.rules.len()).map_err(|error| error.to_string())?;
-        let ends = data.patterns.iter().map(|pattern| (pattern, End::Means(rule)));
-        for (pattern, end) in ends.chain(data.unless.iter().map(|pattern| (pattern, End::Unless(rule)))) {
+        let all = [
+            (&data.patterns, End::Means(rule)),
+            (&data.unless, End::Unless(rule, Where::Anywhere)),
+            (&data.unless_before, End::Unless(rule, Where::Before)),
+            (&data.unless_beside, End::Unless(rule, Where::Beside)),
+        ];
+        let ends = all.into_iter().flat_map(|(patterns, end)| patterns.iter().map(move |pattern| (pattern, end)));
+        for (pattern, end) in ends {
             let read = steps(pattern, lists).map_err(|error| format!("{kind}/{}: {pattern:?}: {error}", data.name))?;
             for steps in read {
                 self.insert(&steps, end);
@@ -487,11 +582,13 @@ fn added<T>(row: &mut Vec<T>, items: Vec<T>) -> Range<u32> {
 
 impl Rule {
     /// Whether its words count where they stand.
-    fn holds(&self, text: &Text, words: &Range<usize>, sentence: &Range<usize>) -> bool {
-        let is_denied = !self.counts(Counts::Denied) && is_denied(text, words.start, sentence.start);
-        let is_past = !self.counts(Counts::Past) && says(text, sentence, &PAST) && !says(text, sentence, &PRESENT);
-        let is_story = !self.counts(Counts::InStories) && says(text, sentence, &STORIES);
-        !is_denied && !is_past && !is_story
+    fn holds(&self, words: &Range<usize>, sentence: usize, circumstances: &Circumstances<'_>) -> bool {
+        let Circumstances { text, sentences, .. } = circumstances;
+        let is_denied = || denial_before(text, words.start, sentences[sentence].start, DENIAL_REACH).is_some();
+        let told = || circumstances.told(sentence);
+        (self.counts(Counts::Denied) || !is_denied())
+            && (self.counts(Counts::Past) || !told().in_the_past)
+            && (self.counts(Counts::InStories) || !told().in_a_story)
     }
 
     fn counts(&self, what: Counts) -> bool {
@@ -499,39 +596,137 @@ impl Rule {
     }
 }
 
-/// Whether one of the few words before denies what begins at `start`.
-fn is_denied(text: &Text, start: usize, sentence: usize) -> bool {
-    for place in (sentence.max(start.saturating_sub(DENIAL_REACH))..start).rev() {
-        if text.after(place) >= Break::Clause || matches!(text.word(place), Some("but" | "because" | "and")) {
-            return false;
-        }
-        let is_denial = text.word(place).is_some_and(|word| DENIALS.contains(&word));
-        let still = text.word(place + 1).is_some_and(|word| STILL.contains(&word));
-        if is_denial && !still {
-            return true;
+// === impl Circumstances ===
+
+impl<'a> Circumstances<'a> {
+    fn of(text: &'a Text) -> Self {
+        let sentences: Vec<Range<usize>> = text.sentences().collect();
+        let told = sentences.iter().map(|_| OnceCell::new()).collect();
+        Self { text, sentences, told, subjects: OnceCell::new() }
+    }
+
+    /// Which sentence a word is in.
+    fn sentence_of(&self, place: usize) -> usize {
+        self.sentences.partition_point(|sentence| sentence.end <= place)
+    }
+
+    fn told(&self, sentence: usize) -> Told {
+        *self.told[sentence].get_or_init(|| {
+            let words = &self.sentences[sentence];
+            let in_the_past = says(self.text, words, &PAST) && !says(self.text, words, &PRESENT);
+            Told { in_the_past, in_a_story: says(self.text, words, &STORIES) }
+        })
+    }
+
+    /// Whoever else is named last before the words or by the first of them, with no `I` in between or among them.
+    fn other(&self, words: &Range<usize>) -> Option<&'a str> {
+        let subjects = self.subjects.get_or_init(|| subjects(self.text));
+        match subjects[words.start] {
+            Subject::Other(place) if !words.clone().any(|place| is_writer(self.text, place)) => self.text.word(place),
+            _ => None,
         }
     }
-    false
 }
 
-/// Whoever else is named last before the words, with no `I` in between.
-fn other<'a>(text: &'a Text, words: &Range<usize>, sentence: usize) -> Option<&'a str> {
-    let is_writer = |word: &str| matches!(word, "i" | "me" | "myself");
-    if words.clone().filter_map(|place| text.word(place)).any(is_writer) {
-        return None;
-    }
-    // The first word of the match may be the subject itself.
-    for place in (sentence..=words.start).rev() {
-        let word = text.word(place)?;
-        if is_writer(word) {
-            return None;
+/// Who was named last in its sentence, at each word.
+fn subjects(text: &Text) -> Vec<Subject> {
+    let mut last = Subject::Nobody;
+    let at = |(place, word): (usize, &str)| {
+        if place > 0 && text.is_end(place - 1) {
+            last = Subject::Nobody;
         }
-        // "my friend's doing …"
-        if OTHERS.contains(&word) || word.strip_suffix('s').is_some_and(|word| OTHERS.contains(&word)) {
-            return Some(word);
+        if is_writer(text, place) {
+            last = Subject::Writer;
+        } else if is_other(word) {
+            last = Subject::Other(place);
         }
+        last
+    };
+    text.words().enumerate().map(at).collect()
+}
+
+/// Whether a word names somebody who is not the writer.
+pub(crate) fn is_other(word: &str) -> bool {
+    // "my friend's doing …"
+    OTHERS.contains(word) || word.strip_suffix('s').is_some_and(|word| OTHERS.contains(word))
+}
+
+fn is_writer(text: &Text, place: usize) -> bool {
+    matches!(text.word(place), Some("i" | "me" | "myself"))
+}
+
+// === impl Voids ===
+
+impl Voids {
+    fn of(unless: Vec<(u32, Where, Range<usize>)>, circumstances: &Circumstances<'_>) -> Self {
+        let mut voids = Self::default();
+        for (rule, place, words) in unless {
+            let sentence = circumstances.sentence_of(words.start);
+            let within = &circumstances.sentences[sentence];
+            // "It is not dangerous to …" warns of nothing.
+            let is_denied = within.start < words.start
+                && circumstances.text.word(words.start - 1).is_some_and(|word| matches!(word, "not" | "never" | "no"));
+            if is_denied && place != Where::Anywhere {
+                continue;
+            }
+            match place {
+                Where::Anywhere => {
+                    voids.anywhere.insert((rule, sentence));
+                }
+                Where::Before => {
+                    let first = voids.before.entry((rule, sentence)).or_insert(words.start);
+                    *first = words.start.min(*first);
+                }
+                Where::Beside => {
+                    let from = words.start.saturating_sub(1).max(within.start);
+                    voids.beside.extend((from..(words.end + 1).min(within.end)).map(|place| (rule, place)));
+                }
+            }
+        }
+        voids
     }
-    None
+
+    fn void(&self, rule: u32, words: &Range<usize>, sentence: usize) -> bool {
+        self.anywhere.contains(&(rule, sentence))
+            || self.before.get(&(rule, sentence)).is_some_and(|first| *first < words.start)
+            || (!self.beside.is_empty() && words.clone().any(|place| self.beside.contains(&(rule, place))))
+    }
+}
+
+// === denial ===
+
+/// Which of the words before denies what begins at `start`, if one does that is no farther than `reach`; `sentence` is
+/// where the sentence begins.
+pub(crate) fn denial_before(text: &Text, start: usize, sentence: usize, reach: usize) -> Option<usize> {
+    let places = (sentence.max(start.saturating_sub(reach))..start).rev();
+    let is_other_thought = |place: usize| {
+        text.after(place) >= Break::Clause || matches!(text.word(place), Some("but" | "because" | "and"))
+    };
+    let is_denial = |place: &usize| {
+        let denies = text.word(*place).is_some_and(|word| DENIALS.contains(&word));
+        denies && !speaks_for(text, *place, start, sentence)
+    };
+    places.take_while(|place| !is_other_thought(*place)).find(is_denial)
+}
+
+/// Whether a denial speaks for what begins at `start` all the same: "why not skip dinner", "it will not hurt to",
+/// "could not you just", "no reason not to".
+fn speaks_for(text: &Text, denial: usize, start: usize, sentence: usize) -> bool {
+    let before = |by: usize| denial.checked_sub(by).filter(|place| *place >= sentence).and_then(|at| text.word(at));
+    let after = |by: usize| Some(denial + by).filter(|place| *place < start).and_then(|place| text.word(place));
+    let is_still = after(1).is_some_and(|word| STILL.contains(&word));
+    let is_no_concern = (1..=CONCERN_REACH).any(|by| {
+        let is_concern = after(by).is_some_and(|word| CONCERNS.contains(&word));
+        is_concern && text.word(denial + by + 1).is_some_and(|word| ABOUT.contains(&word))
+    });
+    let is_asked = matches!(
+        (before(2), before(1), after(1)),
+        (_, Some("why"), _) | (Some("why"), Some("do"), Some("you" | "we")) | (Some("no"), Some("reason"), _)
+    );
+    let is_turned =
+        matches!(before(1), Some("can" | "could" | "would" | "is")) && matches!(after(1), Some("you" | "we" | "it"));
+    let is_suggested = is_asked || is_turned;
+    is_still || is_no_concern || is_suggested
 }
 
 /// Whether a sentence has one of several phrases.

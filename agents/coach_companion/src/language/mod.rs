@@ -1,15 +1,19 @@
 //! Looks at the coach's own sentences before they leave: what would shame is said more kindly, what could do harm
-//! ends the answer.
+//! ends the answer. What a sentence goes on from is read with it ([`context`]): words that are harmless on each of two
+//! lines may not be on both.
 //!
 //! The rules are the files of `data/language`, each with its examples. Numbers are judged by the same arithmetic as
 //! a user's ([`crate::sentinel::goals`]): a diet of 800 kcal is no advice, whoever speaks of it.
+
+pub mod context;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use crate::rules::{Rule, RuleSet};
-use crate::sentinel::goals::{self, Person};
+use crate::sentinel::goals::{self, Person, UnsafeGoal};
 use crate::sentinel::text::Text;
+use context::Reading;
 
 static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
     RuleSet::read([
@@ -24,6 +28,9 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
 static GENTLE: LazyLock<RuleSet> = LazyLock::new(|| {
     RuleSet::read([include_str!(concat!(env!("OUT_DIR"), "/language/gentle.json"))]).expect("the tests read every rule")
 });
+
+/// How much of what was said is looked at for kind words, in bytes: some three pages.
+const REMEMBERED: usize = 8_000;
 
 /// What is thought of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,15 +59,20 @@ pub struct Broken {
     pub severity: &'static str,
 }
 
-/// What is thought of a sentence; `said` is what has left before it, so that no kind word is said twice.
+/// What is thought of a sentence to somebody of whom nothing is known.
 pub fn opinion_of(sentence: &str, said: &str) -> Opinion {
-    let text = Text::of(sentence);
-    let rules = &*RULES;
-    let found: Vec<&'static Rule> = rules.find(&text).into_iter().map(|found| rules.rule(found.rule)).collect();
+    opinion_for(&Person::default(), sentence, said)
+}
+
+/// What is thought of a sentence to a person; `said` is what has left before it, which it may go on from, and so that
+/// no kind word is said twice.
+pub fn opinion_for(person: &Person, sentence: &str, said: &str) -> Opinion {
+    let readings = context::readings(sentence, said);
+    let found: Vec<&'static Rule> = readings.iter().flat_map(|reading| reading.broken(&RULES)).collect();
     if let Some(rule) = found.iter().find(|rule| rule.instead.is_empty()) {
         return Opinion::Harmful(Broken::of(rule));
     }
-    if let Some(goal) = goals::find(&text, &Person::default()) {
+    if let Some(goal) = readings.iter().find_map(|reading| reading.unsafe_goal(person)) {
         let broken =
             Broken { kind: Cow::Borrowed("unsafe_goal"), rule: Cow::Borrowed(goal.rule()), severity: "elevated" };
         return Opinion::Harmful(broken);
@@ -68,13 +80,32 @@ pub fn opinion_of(sentence: &str, said: &str) -> Opinion {
     let Some(rule) = found.first() else {
         return Opinion::Fine;
     };
-    let fresh = rule.instead.iter().find(|words| !said.contains(words.as_str()));
+    let newest = &said[said.ceil_char_boundary(said.len().saturating_sub(REMEMBERED))..];
+    let fresh = rule.instead.iter().find(|words| !newest.contains(words.as_str()));
     Opinion::Unkind { broken: Broken::of(rule), instead: fresh.map_or("", String::as_str) }
 }
 
-/// Whether a sentence speaks of weight, food plans or exercise, which a session that has been in a crisis is spared.
-pub fn is_not_gentle(sentence: &str) -> bool {
-    !GENTLE.find(&Text::of(sentence)).is_empty()
+/// Whether a sentence speaks of weight, food plans or exercise, which a session that has been in a crisis is spared;
+/// `said` is what has left before it.
+pub fn is_not_gentle(sentence: &str, said: &str) -> bool {
+    context::readings(sentence, said).iter().any(|reading| reading.broken(&GENTLE).next().is_some())
+}
+
+// === impl Reading ===
+
+impl Reading {
+    /// The rules that its new words break.
+    fn broken(&self, rules: &'static RuleSet) -> impl Iterator<Item = &'static Rule> {
+        let found = rules.find(&self.text).into_iter().filter(|found| found.words.end > self.new);
+        found.map(|found| rules.rule(found.rule)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// An unsafe goal that its new words make or complete.
+    fn unsafe_goal(&self, person: &Person) -> Option<UnsafeGoal> {
+        let goal = goals::find_in_advice(&self.text, person)?;
+        let is_old = self.new > 0 && goals::find_in_advice(&Text::of(&self.before), person).is_some();
+        (!is_old).then_some(goal)
+    }
 }
 
 // === impl Broken ===

@@ -121,12 +121,12 @@ impl Guard for Sentinel {
     fn review(&self, leaving: &Leaving<'_>) -> Review {
         let Leaving { sentence, said, .. } = *leaving;
         if let Some(kind) = gentle_because_of(leaving.safety)
-            && language::is_not_gentle(sentence)
+            && language::is_not_gentle(sentence, said)
         {
             let flag = Flag { kind: kind.to_owned().into(), rule: GENTLE.into(), severity: Severity::Info };
             return replaced(sentence, said, &answers::replacement(Replacement::Gentle, self.resources), flag);
         }
-        match language::opinion_of(sentence, said) {
+        match language::opinion_for(&self.person, sentence, said) {
             Opinion::Fine => Review::Pass,
             Opinion::Unkind { broken, instead } => {
                 let text = in_the_place_of(sentence, instead);

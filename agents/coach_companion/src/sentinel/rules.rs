@@ -29,6 +29,18 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
 /// What the rules find in a message, each rule once, the gravest first. What it tells of others is read as they would
 /// tell it.
 pub fn find(text: &Text) -> Vec<Finding> {
+    let mut findings = found_by(text);
+    // Whether a line's end is a sentence's cannot be told: both are read.
+    for finding in text.with_lines_joined().map(|text| found_by(&text)).unwrap_or_default() {
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    findings.sort_by_key(|finding| (Reverse(finding.severity), finding.kind));
+    findings
+}
+
+fn found_by(text: &Text) -> Vec<Finding> {
     let mut findings = found_in(text, false);
     let theirs = theirs::as_they_would_say(text).map(|text| found_in(&text, true)).unwrap_or_default();
     for finding in theirs {
@@ -38,7 +50,6 @@ pub fn find(text: &Text) -> Vec<Finding> {
             findings.push(finding);
         }
     }
-    findings.sort_by_key(|finding| (Reverse(finding.severity), finding.kind));
     findings
 }
 

@@ -124,7 +124,7 @@ pub fn as_they_would_say(text: &Text) -> Option<Text> {
         };
         is_anybody |= is_other;
         told.say(&said, end);
-        is_new = end >= Break::Sentence;
+        is_new = text.is_end(place);
         place += 1;
     }
     if !is_anybody {

@@ -1,12 +1,16 @@
 //! Goals in words and numbers: what is too fast, too little, too low.
 
 use coach_companion::payload::Sex;
-use coach_companion::sentinel::goals::{Person, UnsafeGoal, find};
+use coach_companion::sentinel::goals::{Person, UnsafeGoal, find, find_in_advice};
 use coach_companion::sentinel::text::Text;
 use proptest::prelude::*;
 
 fn of(message: &str) -> Option<UnsafeGoal> {
     find(&Text::of(message), &Person::default())
+}
+
+fn advised(sentence: &str) -> Option<UnsafeGoal> {
+    find_in_advice(&Text::of(sentence), &Person::default())
 }
 
 fn of_person(message: &str, person: Person) -> Option<UnsafeGoal> {
@@ -25,6 +29,14 @@ fn more_than_a_kilogram_a_week_is_too_fast() {
         "lose 30lbs in a month please",
         "I'd like to lose twenty five kilos in two months",
         "lose one and a half stone in 3 weeks",
+        "In two weeks I could lose 10 kg",
+        "I'd like to lose a stone in 6 weeks",
+        "lose 1.09 kg a week",
+        "lose 10 lb in the next couple of weeks",
+        "I'm not happy and want to lose 10 kg in two weeks",
+        "I know it is dangerous but I want to lose 10 kg in two weeks",
+        "lose 10 kg in two weeks without hunger",
+        "my wife and I want to lose 10 kg in two weeks",
     ] {
         assert_eq!(of(message), Some(UnsafeGoal::TooFast), "{message}");
     }
@@ -37,6 +49,11 @@ fn more_than_a_kilogram_a_week_is_too_fast() {
         "lose 10 kg in two weeks, what a scam",
         "my friend wants to lose 10 kg in two weeks",
         "lose 4 kg in 4 weeks",
+        "lose a kilo a week",
+        "In the last two weeks I lost 4 kg",
+        "It is unrealistic to lose 10 kg in two weeks",
+        "I want to lose 30 kg by next summer",
+        "my target is to lose 35 kg",
     ] {
         assert_eq!(of(message), None, "{message}");
     }
@@ -54,6 +71,21 @@ fn a_hundredth_of_the_body_counts_where_the_weight_is_known() {
 fn the_least_of_a_day_depends_on_the_sex() {
     assert_eq!(of("give me a plan for 800 calories a day"), Some(UnsafeGoal::TooLittleFood));
     assert_eq!(of("Set my calories at 900 kcal please"), Some(UnsafeGoal::TooLittleFood));
+    for message in [
+        "Don't tell my GP but I'm living on 700 kcal a day",
+        "I'm eating 1,000 kcal a day",
+        "eight hundred calories a day is my plan",
+        "one thousand one hundred kcal a day",
+        "800 kcal a day and no snacks",
+        "I stay under 800 kcal a day",
+        "no more than 800 kcal a day for me",
+        "800 to 1500 kcal a day",
+        "I'm on 1 000 kcal a day",
+        "1.1k calories a day is my limit",
+        "3000 kJ a day",
+    ] {
+        assert_eq!(of(message), Some(UnsafeGoal::TooLittleFood), "{message}");
+    }
     let man = Person { sex: Some(Sex::Male), ..Person::default() };
     assert_eq!(of_person("I'll eat 1400 kcal a day", man), Some(UnsafeGoal::TooLittleFood));
     for message in [
@@ -63,8 +95,55 @@ fn the_least_of_a_day_depends_on_the_sex() {
         "a 500 kcal deficit a day",
         "my dietitian has me on 800 kcal a day",
         "I used to eat 800 calories a day",
+        "I don't want to live on 800 calories a day",
+        "2,000 kcal a day",
+        "two thousand calories a day",
+        "what can I eat under 400 calories",
+        "my friend eats 800 calories a day",
+        "two 500 kcal meals a day",
+        "1 800 kcal a day",
     ] {
         assert_eq!(of(message), None, "{message}");
+    }
+}
+
+#[test]
+fn what_the_coach_says_is_advice_whoever_is_named_in_it() {
+    for sentence in [
+        "Aim for 800 kcal a day and no snacks.",
+        "Aim for **1,000 kcal** a day.",
+        "Stay under 800 kcal a day.",
+        "Keep it below 800 kcal a day.",
+        "Eight hundred calories a day would do.",
+        "Try 800 kcal a day, and check with your doctor.",
+        "They say 800 kcal a day works best.",
+        "Why not eat 800 kcal a day?",
+        "It won't hurt to eat 800 kcal a day.",
+        "800–1,500 kcal a day is a good range.",
+    ] {
+        assert_eq!(advised(sentence), Some(UnsafeGoal::TooLittleFood), "{sentence}");
+    }
+    for sentence in [
+        "In two weeks you could lose 10 kg.",
+        "You can lose 10 kg in two weeks without hunger.",
+        "Your sister can help you lose 10 kg in two weeks.",
+    ] {
+        assert_eq!(advised(sentence), Some(UnsafeGoal::TooFast), "{sentence}");
+    }
+    for sentence in [
+        "800 kcal a day is not enough.",
+        "Eating 800 kcal a day isn't safe without a clinician.",
+        "Please don't go under 1,000 kcal a day.",
+        "Talk to your doctor before you eat 800 kcal a day.",
+        "800 kcal a day, as your dietitian suggested, is for a few weeks only.",
+        "Losing 10 kg in two weeks is unrealistic, but half a kilogram a week is fine.",
+        "You don't need to lose 5 kg in a week.",
+        "A lunch of about 450 kcal leaves room for a snack.",
+        "Half a kilogram to a kilogram a week is a steady rate.",
+        "Walking an hour can burn 300 kcal a day.",
+        "A deficit of 500 kcal a day is plenty.",
+    ] {
+        assert_eq!(advised(sentence), None, "{sentence}");
     }
 }
 
@@ -77,6 +156,14 @@ fn an_underweight_target_is_too_low() {
     assert_eq!(of_person("get down to 50kg", tall), Some(UnsafeGoal::TooLowAWeight));
     assert_eq!(of_person("get down to 60kg", tall), None);
     assert_eq!(of("I want to get down to 50 kg, I'm 175 cm"), Some(UnsafeGoal::TooLowAWeight));
+    let small = Person { height_cm: Some(160.0), ..Person::default() };
+    for message in ["I want to get to 7 stone 10", "my goal is 7 st 10 lb", "I want to be 7st10"] {
+        assert_eq!(of_person(message, small), None, "{message}");
+    }
+    assert_eq!(of_person("my goal is 7 stone 2", small), Some(UnsafeGoal::TooLowAWeight));
+    assert_eq!(of("I'm 5 ft 8 and I want to get to 8 stone"), Some(UnsafeGoal::TooLowAWeight));
+    assert_eq!(of("I'm 5'8\". I want to get to 8 stone."), Some(UnsafeGoal::TooLowAWeight));
+    assert_eq!(of("I'm 5'1\". I want to get to 8 stone."), None);
     for message in ["My BMI is 27 and I'd like it to be 24", "my daughter weighs 30 kg", "I carried 25 kg"] {
         assert_eq!(of(message), None, "{message}");
     }

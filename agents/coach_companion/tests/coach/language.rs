@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use coach_companion::language::{Opinion, is_not_gentle, opinion_of};
+use coach_companion::language::{Opinion, is_not_gentle, opinion_for, opinion_of};
+use coach_companion::payload::Sex;
+use coach_companion::sentinel::goals::Person;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -39,7 +41,7 @@ fn each_rule_finds_its_examples_and_no_counterexamples() {
             assert!(examples.len() >= 4 && counterexamples.len() >= 2 && !about.is_empty(), "{kind}/{name} has few");
             for example in examples {
                 let fits = match opinion_of(&example, "") {
-                    _ if kind == "gentle" => is_not_gentle(&example),
+                    _ if kind == "gentle" => is_not_gentle(&example, ""),
                     Opinion::Fine => false,
                     Opinion::Unkind { broken, .. } => broken.rule == name && broken.kind == kind && !instead.is_empty(),
                     Opinion::Harmful(broken) => {
@@ -52,7 +54,7 @@ fn each_rule_finds_its_examples_and_no_counterexamples() {
             }
             for example in counterexamples {
                 let opinion = opinion_of(&example, "");
-                let is_fine = if kind == "gentle" { !is_not_gentle(&example) } else { opinion == Opinion::Fine };
+                let is_fine = if kind == "gentle" { !is_not_gentle(&example, "") } else { opinion == Opinion::Fine };
                 if !is_fine {
                     wrong.push(format!("{kind}/{name} must find nothing in {example:?}: {opinion:?}"));
                 }
@@ -101,4 +103,45 @@ fn the_same_kind_words_are_not_said_twice() {
         panic!("it blames");
     };
     assert!(!first.is_empty() && !second.is_empty() && first != second);
+}
+
+#[test]
+fn numbers_are_judged_for_the_person_they_are_told_to() {
+    let man = Person { sex: Some(Sex::Male), ..Person::default() };
+    let tall = Person { height_cm: Some(185.0), ..Person::default() };
+    for (person, sentence) in [(man, "Aim for 1,300 kcal a day."), (tall, "Let's set 55 kg as your target of 55 kg.")] {
+        assert_eq!(opinion_of(sentence, ""), Opinion::Fine, "{sentence}");
+        assert!(matches!(opinion_for(&person, sentence, ""), Opinion::Harmful(_)), "{sentence}");
+    }
+}
+
+#[test]
+fn a_sentence_is_read_with_what_it_goes_on_from() {
+    for (said, sentence) in [
+        ("You could skip\n", "dinner tonight."),
+        ("You could skip ", "dinner tonight."),
+        ("Skip these:\n", "- dinner\n"),
+        ("Good day. **Skip these:**\n\n- crisps\n", "- dinner\n"),
+        ("Skip these:\n1. ", "Dinner.\n"),
+        ("Skip these:\n- Crisps.\n", "- Dinner.\n"),
+        ("## Meals to skip\n\n", "- Dinner\n"),
+        ("Aim for\n", "800 kcal a day."),
+        ("With it you can lose 10 kg\n", "in two weeks"),
+        ("No stress.\n", "Skip dinner tonight."),
+        ("If you can't cook:\n", "- skip dinner\n"),
+        ("A good plan\n\n", "You could skip dinner tonight."),
+    ] {
+        assert!(matches!(opinion_of(sentence, said), Opinion::Harmful(_)), "{said:?} {sentence:?}");
+    }
+    for (said, sentence) in [
+        ("Please don't\n", "skip dinner."),
+        ("Please do not:\n", "- skip dinner\n"),
+        ("What not to do:\n- weigh yourself twice a day\n", "- skip dinner\n"),
+        ("Things to avoid:\n", "- skipping meals\n"),
+        ("Have a look at:\n", "- dinner\n"),
+        ("You could skip the crisps.\n", "Dinner could be soup.\n"),
+        ("Skip the lift.\n\nThese help:\n", "- dinner at six\n"),
+    ] {
+        assert_eq!(opinion_of(sentence, said), Opinion::Fine, "{said:?} {sentence:?}");
+    }
 }

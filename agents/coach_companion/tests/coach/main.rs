@@ -9,5 +9,7 @@ mod prompt;
 mod remembered;
 mod rules;
 mod sentinel;
+mod served;
 mod text;
 mod tools;
+mod work;

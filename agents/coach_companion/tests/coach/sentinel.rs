@@ -11,6 +11,8 @@ use coach_companion::payload::UserContext;
 use coach_companion::sentinel::Sentinel;
 use proptest::prelude::*;
 
+use crate::work::worked;
+
 fn sentinel(context: &str) -> Sentinel {
     Sentinel::for_user(&serde_json::from_str::<UserContext>(context).expect("a context"))
 }
@@ -211,6 +213,93 @@ fn a_gentle_session_hears_nothing_of_weight() {
     insta::assert_snapshot!(told, @"I'm glad you're here. Let's leave everything around weight and food aside for now; it can wait. How you are matters more. If it gets too much, Samaritans on 116 123 (free, day and night), Pieta on 1800 247 247, or text TALK to 50808 and 112 or 999 are there. How are you at this moment?");
 }
 
+/// What no coach may say, as a model may write it. What must not leave of each stands beside it.
+const BAD_FORMS: [(&str, &str); 16] = [
+    ("You could **skip dinner** tonight.", "dinner"),
+    ("You could skip **dinner**", "dinner"),
+    ("You could _skip_ `dinner` tonight", "dinner"),
+    ("Eat **800 kcal** a day!", "800"),
+    ("Aim for 1,000 kcal a day, it works", "1,000"),
+    ("**Double your dose** this week", "dose"),
+    ("You could skip\ndinner tonight.", "dinner"),
+    ("Skip these:\n\n- crisps\n- dinner\n", "dinner"),
+    ("Skip these:\n1. Dinner\n2. Lunch\n", "Dinner"),
+    ("### Tonight\n> skip dinner", "dinner"),
+    ("You could skip 🍽️ dinner 🙂 tonight", "dinner"),
+    ("You could skip\u{a0}din\u{ad}ner tonight", "skip"),
+    ("Why not skip dinner tonight? 🌙", "dinner"),
+    ("| plan |\n|---|\n| skip dinner |", "dinner"),
+    ("Aim for 800 kcal a day and no snacks", "800"),
+    ("In two weeks you could lose 10 kg", "10 kg"),
+];
+
+#[test]
+fn nothing_forbidden_leaves_however_it_is_written_and_wherever_the_stream_is_cut() {
+    for (bad, gone) in BAD_FORMS {
+        for frame in ["", "Thanks for telling me. ", "Thanks for telling me 🌱\n\n"] {
+            let answer = format!("{frame}{bad} It will be grand!");
+            for cut in (0..=answer.len()).filter(|cut| answer.is_char_boundary(*cut)) {
+                let (told, why) = left("{}", Safety::default(), &[&answer[..cut], &answer[cut..]]);
+                assert!(!why.is_empty() && !told.contains(gone) && !told.contains("grand"), "{answer:?}: {told:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_phrase_across_the_end_of_what_is_held_back_does_not_leave() {
+    for length in 240..340 {
+        let talk: String = "this and that and ".chars().cycle().take(length).collect();
+        let answer = format!("Well {talk} so you could skip dinner tonight and then go to bed early and rest well");
+        let (told, why) = left("{}", Safety::default(), &[&answer]);
+        assert!(!why.is_empty() && !told.contains("dinner"), "{length}: {told}");
+    }
+}
+
+#[test]
+fn the_numbers_of_an_answer_are_judged_for_the_user() {
+    let bad = "Let's aim for 1,300 kcal a day.";
+    assert_eq!(left("{}", Safety::default(), &[bad]).0, bad);
+    let (told, why) = left(r#"{"sex": "male"}"#, Safety::default(), &[bad]);
+    assert_eq!(why, ["unsafe_goal too_little_food"], "{told}");
+}
+
+#[test]
+fn a_gentle_session_hears_no_advice_on_food_in_any_form() {
+    for said in [
+        "Try **1500 kcal** later today.",
+        "Have a salad instead of pasta tonight, to stay on track.",
+        "Try to lose a little each week.",
+        "Let's look at your\nweight.",
+    ] {
+        let (told, why) = left("{}", gentle(), &[said]);
+        assert_eq!(why, ["self_harm gentle_session"], "{said}: {told}");
+    }
+    let fine = "I'm here. Weight and food can wait. Could you have something warm to drink? Is somebody with you?";
+    assert_eq!(left("{}", gentle(), &[fine]), (fine.to_owned(), vec![]));
+}
+
+/// What is held back costs waiting for the end of a sentence and the time to read it; of the latter there may be 30 ms,
+/// the rules' first reading included.
+#[test]
+fn holding_a_sentence_back_takes_no_time_that_a_reader_notices() {
+    let guards: [Arc<dyn Guard>; 1] = [Arc::new(sentinel("{}"))];
+    let sentence = "Half a kilogram a week is a steady rate, and soup at lunch is a good place to begin. ";
+    let piece =
+        |text: &str| ModelEvent::ContentBlockDelta { content_block_index: 0, delta: BlockDelta::Text(text.to_owned()) };
+    heard("The rules have been read for the message before the answer begins.");
+    let cost = (0..5).map(|_| {
+        let mut outgoing = Outgoing::new(&guards, gentle());
+        let began = worked();
+        for letter in sentence.chars() {
+            outgoing.take(piece(letter.encode_utf8(&mut [0; 4])));
+        }
+        worked().saturating_sub(began)
+    });
+    let cost = cost.min().unwrap_or_default();
+    assert!(cost < std::time::Duration::from_millis(30), "{cost:?}");
+}
+
 proptest! {
     /// Sentences of a good coach in any order and cut anywhere arrive as they are.
     #[test]
@@ -234,11 +323,22 @@ proptest! {
     fn no_forbidden_sentence_leaves(
         bad in any::<prop::sample::Index>(),
         before in 0_usize..60,
+        written in 0_usize..6,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let good: Vec<&str> = include_str!("../../evaluation/answers/good.txt").lines().skip(1).collect();
         let worst: Vec<&str> = include_str!("../../evaluation/answers/bad.txt").lines().skip(1).collect();
         let bad = bad.get(&worst);
+        let bare = bad.trim_end_matches(['.', '!']);
+        let bad = match written {
+            0 => bad.to_string(),
+            1 => format!("**{bad}**"),
+            2 => format!("\n- {bad}\n"),
+            3 => format!("\n> _{bare}_\n\n"),
+            4 => bare.replace(' ', "\u{a0}"),
+            _ => format!("**{}**", bare.replacen(' ', "** **", 3)),
+        };
+        let bad = bad.as_str();
         let answer = format!("{} {bad} {}", good[before], good[before / 2]);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| answer.floor_char_boundary(cut.index(answer.len() + 1))).collect();
         cuts.extend([0, answer.len()]);

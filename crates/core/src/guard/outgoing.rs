@@ -12,8 +12,8 @@ use super::{Guard, Leaving, Review, Safety, SafetyAction};
 use crate::message::{ContentBlock, StopReason};
 use crate::model::{BlockDelta, ModelAnswer, ModelEvent};
 
-/// The longest text held back for the end of its sentence, in bytes: some three lines. Beyond it a word's
-/// end will do.
+/// The longest text held back for the end of its sentence, in bytes: some three lines. Beyond it the end of
+/// a part of the sentence or of a word will do.
 const LONGEST_SENTENCE: usize = 320;
 
 /// Passes an answer's text on as the guards allow.
@@ -64,13 +64,16 @@ impl Outgoing {
             ModelEvent::ContentBlockDelta { content_block_index, delta: BlockDelta::Text(text) } => {
                 self.block = content_block_index;
                 self.held.push_str(&text);
-                let mut passed = Vec::new();
-                while let Some(end) = sentence_end(&self.held)
+                let held = std::mem::take(&mut self.held);
+                let (mut rest, mut passed) = (held.as_str(), Vec::new());
+                while let Some(end) = sentence_end(rest)
                     && !self.replaced
                 {
-                    let sentence: String = self.held.drain(..end).collect();
-                    passed.extend(self.pass(&sentence));
+                    let (sentence, after) = rest.split_at(end);
+                    passed.extend(self.pass(sentence));
+                    rest = after;
                 }
+                self.held = if rest.len() == held.len() { held } else { rest.to_owned() };
                 passed
             }
             ModelEvent::ContentBlockStop { .. } | ModelEvent::MessageStop { .. } => {
@@ -192,10 +195,11 @@ impl Outgoing {
 }
 
 /// Where the first sentence ends, its trailing space included: after a mark that ends one and is followed
-/// by white space, after a line's end, or after a word when it grows too long. None while it goes on.
+/// by white space, after a line's end, or after a part of it or a word when it grows too long. None while it
+/// goes on.
 fn sentence_end(text: &str) -> Option<usize> {
-    let mut after_mark = false;
-    let mut last_space = None;
+    let (mut after_mark, mut after_part) = (false, false);
+    let (mut last_part, mut last_space) = (None, None);
     for (place, c) in text.char_indices() {
         let end = place + c.len_utf8();
         if c == '\n' || (after_mark && c.is_whitespace()) || matches!(c, '。' | '！' | '？') {
@@ -203,13 +207,17 @@ fn sentence_end(text: &str) -> Option<usize> {
         }
         if c.is_whitespace() {
             last_space = Some(end);
+            if after_part && end > LONGEST_SENTENCE / 2 {
+                last_part = Some(end);
+            }
         }
         if end > LONGEST_SENTENCE {
-            return Some(last_space.unwrap_or(end));
+            return Some(last_part.or(last_space).unwrap_or(end));
         }
-        // A closing quote or bracket belongs to the sentence it closes.
-        after_mark =
-            matches!(c, '.' | '!' | '?' | '…') || (after_mark && matches!(c, '"' | '\'' | ')' | ']' | '”' | '’'));
+        after_part = matches!(c, ',' | ';' | ':' | '–' | '—');
+        // A closing quote, bracket or emphasis belongs to the sentence it closes.
+        let closes = matches!(c, '"' | '\'' | ')' | ']' | '”' | '’' | '*' | '_');
+        after_mark = matches!(c, '.' | '!' | '?' | '…') || (after_mark && closes);
     }
     None
 }

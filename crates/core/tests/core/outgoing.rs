@@ -97,6 +97,37 @@ fn a_sentence_without_an_end_leaves_after_three_lines() {
     }
 }
 
+#[test]
+fn a_long_sentence_leaves_after_a_part_of_it_where_it_has_parts() {
+    let mut outgoing = watched();
+    let part = "word ".repeat(50);
+    assert_eq!(told(&outgoing.take(delta(&format!("{}, {part}", part.trim_end())))), format!("{}, ", part.trim_end()));
+}
+
+/// A model may send all of a long answer at once.
+#[test]
+fn a_long_piece_costs_what_its_length_explains() {
+    let time = |sentences: usize| {
+        let piece = "Well done. ".repeat(sentences);
+        let best = (0..3).map(|_| {
+            let mut outgoing = watched();
+            let began = std::time::Instant::now();
+            assert_eq!(told(&outgoing.take(delta(&piece))).len(), piece.len());
+            began.elapsed()
+        });
+        best.min().unwrap_or_default()
+    };
+    time(100);
+    let (short, long) = (time(4_000), time(32_000));
+    assert!(long < short * 8 * 4, "{short:?} for 4,000 sentences, {long:?} for 32,000");
+}
+
+#[test]
+fn emphasis_belongs_to_the_sentence_it_closes() {
+    let left = told(&watched().take(delta("**Well done.** You")));
+    assert_eq!(left, "**Well done.** ");
+}
+
 #[tokio::test]
 async fn what_a_guard_stops_is_replaced_before_it_leaves_whole_and_streamed() {
     let answer = "Good that you ask. Eat 500 kcal a day. Then you lose weight.";
