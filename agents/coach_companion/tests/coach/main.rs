@@ -9,5 +9,6 @@ mod prompt;
 mod remembered;
 mod rules;
 mod sentinel;
+mod session;
 mod text;
 mod tools;

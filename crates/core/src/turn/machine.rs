@@ -371,7 +371,10 @@ impl Turn {
     /// asking.
     fn ask_guards(&mut self, first: usize, said: &str) -> Option<String> {
         for guard in &self.guards[first..] {
-            match guard.inspect(&Heard { text: said, history: &self.request.history }) {
+            let heard = Heard { text: said, history: &self.request.history };
+            let verdict = guard.inspect(&heard);
+            self.pinned |= guard.keeps(&heard, &verdict);
+            match verdict {
                 Verdict::Allow => {}
                 Verdict::Annotate { instruction, flags } => {
                     self.safety.raise_all(flags, SafetyAction::Annotated);
