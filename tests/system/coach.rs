@@ -171,7 +171,7 @@ fn a_flag_is_in_the_answer_in_the_log_and_in_the_metrics_and_no_word_is() {
     insta::assert_snapshot!(flags.iter().map(row).collect::<Vec<_>>().join("\n"), @"
     self_harm wish_to_die crisis answered a-session-of-the-coachs-tests-0123456789
     self_harm gentle_session info replaced a-session-of-the-coachs-tests-0123456789
-    medication dose info replaced a-session-of-the-coachs-tests-0123456789
+    medication dose info annotated a-session-of-the-coachs-tests-0123456789
     self_harm gentle_session info replaced a-session-of-the-coachs-tests-0123456789
     ");
     assert!(flags.iter().all(|line| line["actor"] == flags[0]["actor"] && line["requestId"].is_string()), "{flags:?}");

@@ -27,7 +27,7 @@ use agentcore_runtime::prelude::*;
 use std::sync::Arc;
 
 use agentcore_runtime::core::history::CompleteTurn;
-use payload::{CoachPayload, OPENING, UserContext};
+use payload::{CoachPayload, OPENING};
 use prompt::Known;
 use remembered::Remembered;
 use sentinel::Sentinel;
@@ -49,20 +49,26 @@ impl Agent for CoachCompanion {
         let opens = payload.is_opening();
         let said = payload.words().to_owned();
         let sentinel = Sentinel::for_user(&context);
-        let tools = tools::all(Coached::of(&context, Coached::today(&context)));
+        let coached = Coached::of(&context, Coached::today(&context));
+        let asked_for = coached.asked_for.clone();
+        let tools = tools::all(coached);
         let tells = !Remembered::from_words([said.as_str()]).is_empty();
         let request = payload.into_prompt().turn_or_opening(OPENING)?;
         let request = if tells { request.pinned() } else { request };
-        let request = request.system_from(move |history| system_prompt(&context, &said, history));
+        let request = request.system_from(move |history| {
+            let remembered = remembered_of(&said, history);
+            asked_for.set(remembered.units);
+            prompt::compose(&Known { context: context.clone(), remembered, turns: history.len() })
+        });
         let request = tools.into_iter().fold(request, TurnRequest::shared_tool);
         Ok(request.simple(opens).max_tokens(1024).temperature(0.7).guard(sentinel))
     }
 }
 
-/// What the model is told, by what the app knows and what the user has said up to now.
-fn system_prompt(context: &UserContext, said: &str, history: &[Arc<CompleteTurn>]) -> String {
-    let before: Vec<String> = history.iter().map(|turn| turn.user_words()).collect();
-    let words = before.iter().map(String::as_str).chain([said]);
-    let remembered = Remembered::from_words(words);
-    prompt::compose(&Known { context: context.clone(), remembered, turns: history.len() })
+/// What the user has said up to now that need not be said twice.
+fn remembered_of(said: &str, history: &[Arc<CompleteTurn>]) -> Remembered {
+    // A summary stands in a user's place, and a model wrote it.
+    let own = history.iter().filter(|turn| !turn.is_summary());
+    let before: Vec<String> = own.map(|turn| turn.user_words()).collect();
+    Remembered::from_words(before.iter().map(String::as_str).chain([said]))
 }

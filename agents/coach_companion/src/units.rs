@@ -60,6 +60,17 @@ impl Mass {
         self.kilograms / KILOGRAMS_PER_POUND
     }
 
+    /// The least mass of no more than a tenth of a kilogram or pound that is not below it, so that a bound that is told
+    /// in [`Self::in_words`] keeps what it promises.
+    #[must_use]
+    pub fn rounded_up(self, unit: WeightUnit) -> Self {
+        /// What arithmetic adds to a number that is a tenth already.
+        const NOISE: f64 = 1e-6;
+        let per_unit = if unit == WeightUnit::Kg { 1.0 } else { KILOGRAMS_PER_POUND };
+        let tenths = (self.kilograms / per_unit * 10.0 - NOISE).ceil();
+        Self { kilograms: (tenths / 10.0 * per_unit).max(0.0) }
+    }
+
     /// As people say it, to a tenth of a kilogram or of a pound: `81.6 kg`, `180 lb`, `12 st 12 lb`.
     pub fn in_words(self, unit: WeightUnit) -> String {
         match unit {

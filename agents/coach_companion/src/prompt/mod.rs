@@ -6,16 +6,24 @@
 
 mod parts;
 
+use std::cmp::Reverse;
+
+use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::payload::{
-    CoachingStyle, CountryCode, Gamification, GoalType, LanguageTag, Name, Note, TimeZoneName, UserContext, WeightUnit,
+    CoachingStyle, CountryCode, DiaryEntry, DiaryKind, Gamification, GoalType, LanguageTag, Name, Note, TimeZoneName,
+    UserContext, WeightUnit,
 };
 use crate::remembered::Remembered;
 
 /// For how many turns the coach still asks what it does not know of the user.
 const ONBOARDING_TURNS: usize = 6;
+
+/// How many notes of the diary the model is told, and how much of each, in bytes: some 1,500 tokens at the most.
+const MOST_NOTES: usize = 10;
+const LONGEST_TOLD_NOTE: usize = 400;
 
 /// One part of the system prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +83,17 @@ struct Told<'a> {
     age: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a Note>,
+    /// What the user noted in the app's diary, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diary: Vec<Noted<'a>>,
+}
+
+/// A note of the diary.
+#[derive(Serialize)]
+struct Noted<'a> {
+    date: Date,
+    kind: DiaryKind,
+    note: &'a str,
 }
 
 /// The system prompt for one user.
@@ -115,6 +134,22 @@ pub fn as_data(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e")
 }
 
+fn newest_notes(diary: &[DiaryEntry]) -> Vec<Noted<'_>> {
+    let mut noted: Vec<Noted<'_>> = diary
+        .iter()
+        .filter_map(|entry| {
+            let note = entry.note.as_ref()?.as_str();
+            let note = &note[..note.floor_char_boundary(LONGEST_TOLD_NOTE)];
+            Some(Noted { date: entry.date, kind: entry.kind, note })
+        })
+        .collect();
+    // Of one day, the app's last comes first.
+    noted.reverse();
+    noted.sort_by_key(|noted| Reverse(noted.date));
+    noted.truncate(MOST_NOTES);
+    noted
+}
+
 fn known_of_user(known: &Known) -> Option<String> {
     let Known { context, remembered, .. } = known;
     let country = context.country();
@@ -125,6 +160,7 @@ fn known_of_user(known: &Known) -> Option<String> {
         time_zone: context.time_zone.as_ref(),
         age: context.age,
         plan: context.plan.as_ref(),
+        diary: newest_notes(&context.logs),
     };
     let told = serde_json::to_value(told).ok()?;
     let is_anything = told.as_object().is_some_and(|told| !told.is_empty());

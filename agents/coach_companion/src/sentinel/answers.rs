@@ -23,6 +23,9 @@ struct Data {
 struct Answer {
     kind: Kind,
     severity: Grade,
+    /// Whether it is for somebody who stands beside the person it is about.
+    #[serde(default)]
+    of_another: bool,
     say: Vec<String>,
 }
 
@@ -39,6 +42,15 @@ struct Text {
     say: String,
 }
 
+/// Whose matter a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The writer's.
+    Own,
+    /// Somebody's beside the writer.
+    Anothers,
+}
+
 /// What takes the place of words of the model's that must not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replacement {
@@ -50,21 +62,30 @@ pub enum Replacement {
 
 /// How many different answers there are to a kind.
 pub fn count(kind: Kind, severity: Severity) -> usize {
-    found(kind, severity).map_or(0, |answer| answer.say.len())
+    found(kind, severity, Whose::Own).map_or(0, |answer| answer.say.len())
 }
 
 /// The whole answer to a message of a kind; `before` counts how often the session has had one of its kind, so that
 /// the same words are not said twice in a row. None for kinds that the model answers.
-pub fn answer(kind: Kind, severity: Severity, resources: &Resources, before: usize) -> Option<String> {
-    let texts = &found(kind, severity)?.say;
+pub fn answer(kind: Kind, severity: Severity, whose: Whose, resources: &Resources, before: usize) -> Option<String> {
+    let texts = &found(kind, severity, whose)?.say;
     let text = texts.iter().cycle().nth(before % texts.len().max(1))?;
     Some(resources.fill_in(text))
 }
 
-fn found(kind: Kind, severity: Severity) -> Option<&'static Answer> {
+/// Whether words are those of an answer to a kind, in any place.
+pub fn is_answer_to(kind: Kind, words: &str) -> bool {
+    let texts = DATA.answer.iter().filter(|answer| answer.kind == kind).flat_map(|answer| &answer.say);
+    texts.clone().any(|text| Resources::all().iter().any(|resources| resources.fill_in(text) == words))
+}
+
+fn found(kind: Kind, severity: Severity, whose: Whose) -> Option<&'static Answer> {
     let grade = if severity == Severity::Crisis { Grade::Crisis } else { Grade::Elevated };
     let of_kind = || DATA.answer.iter().filter(|answer| answer.kind == kind);
-    of_kind().find(|answer| answer.severity == grade).or_else(|| of_kind().next())
+    let own = || of_kind().filter(|answer| !answer.of_another);
+    let anothers = of_kind().find(|answer| answer.of_another && answer.severity == grade);
+    let anothers = anothers.filter(|_| whose == Whose::Anothers);
+    anothers.or_else(|| own().find(|answer| answer.severity == grade)).or_else(|| own().next())
 }
 
 /// What the model is told about a message of a kind that it answers.

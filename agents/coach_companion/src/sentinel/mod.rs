@@ -9,12 +9,15 @@
 //! | --- | --- |
 //! | [`text`], [`theirs`] | a message as plain words; what it tells of others, as they would tell it |
 //! | [`rules`], [`goals`], [`classifier`] | three who look at it; [`finding`] is what they find together |
-//! | [`session`] | what earlier messages mean for this one |
+//! | [`session`], [`diary`] | what earlier messages mean for this one, and what the user noted in the app |
+//! | [`bystander`] | whose emergency it is |
 //! | [`answers`], [`resources`] | what is said, and whom to call |
 
 pub mod answers;
+pub mod bystander;
 pub mod classifier;
 pub mod concepts;
+pub mod diary;
 pub mod finding;
 pub mod goals;
 pub mod kind;
@@ -28,11 +31,14 @@ use agentcore_runtime::prelude::{Flag, Guard, Heard, Leaving, Review, Safety, Se
 
 use crate::language::{self, Broken, Opinion};
 use crate::payload::UserContext;
-use answers::Replacement;
+use crate::tools;
+use answers::{Replacement, Whose};
+use diary::Noted;
 use finding::{Finding, find_in, severity};
-use goals::Person;
+use goals::{Person, UnsafeGoal};
 use kind::Kind;
 use resources::Resources;
+use text::Text;
 
 /// The rule that a flag names when a session is gentle because of an earlier message.
 pub const GENTLE: &str = "gentle_session";
@@ -48,6 +54,9 @@ const OF_AGE: u8 = 18;
 pub struct Sentinel {
     person: Person,
     is_minor: bool,
+    /// Whether the app has sent a weight to reach that no healthy adult of the height has.
+    aims_too_low: bool,
+    noted: Noted,
     resources: &'static Resources,
 }
 
@@ -60,14 +69,26 @@ impl Sentinel {
         let person =
             Person { height_cm: context.height_cm, weight_kg: newest.map(|weighing| weighing.kg), sex: context.sex };
         let is_minor = context.age.is_some_and(|age| age < OF_AGE);
-        Self { person, is_minor, resources: Resources::of(context.country()) }
+        let aims_too_low = tools::goal::is_too_low(context);
+        let noted = Noted::in_diary(context, &person);
+        Self { person, is_minor, aims_too_low, noted, resources: Resources::of(context.country()) }
     }
 
-    fn findings(&self, message: &str) -> Vec<Finding> {
-        let mut findings = find_in(message, &self.person);
-        if self.is_minor && findings.iter().all(|finding| finding.kind != Kind::Minor) {
-            findings.push(Finding { kind: Kind::Minor, rule: AGE, severity: Severity::Elevated, is_certain: true });
+    /// What is found in a message, and in what the app sent with it.
+    fn findings(&self, heard: &Heard<'_>) -> Vec<Finding> {
+        let mut findings = find_in(heard.text, &self.person);
+        let mut add = |kind, rule| {
+            if findings.iter().all(|finding| finding.kind != kind) {
+                findings.push(Finding { kind, rule, severity: Severity::Elevated, is_certain: true });
+            }
+        };
+        if self.is_minor {
+            add(Kind::Minor, AGE);
         }
+        if self.aims_too_low {
+            add(Kind::UnsafeGoal, UnsafeGoal::TooLowAWeight.rule());
+        }
+        self.noted.join(&mut findings, heard.history);
         findings
     }
 
@@ -78,7 +99,14 @@ impl Sentinel {
         let before = session::times_before(kind, heard.earlier(), &self.person);
         let before = if kind == Kind::Minor && self.is_minor { heard.history.len() } else { before };
         let is_told = severity < Severity::Crisis && before >= answers::count(kind, severity);
-        if is_told { None } else { answers::answer(kind, severity, self.resources, before) }
+        let is_anothers = kind == Kind::MedicalEmergency && bystander::is_beside_somebody(&Text::of(heard.text));
+        let whose = if is_anothers { Whose::Anothers } else { Whose::Own };
+        if is_told { None } else { answers::answer(kind, severity, whose, self.resources, before) }
+    }
+
+    /// What of earlier messages, or of the diary, keeps the session gentle.
+    fn kept_gentle_by(&self, heard: &Heard<'_>) -> Option<Kind> {
+        session::kept_gentle_by(heard.earlier(), &self.person).or_else(|| self.noted.keeps_gentle(heard.history))
     }
 
     /// What the model is told, and why.
@@ -90,7 +118,7 @@ impl Sentinel {
         });
         let mut instructions: Vec<String> = told.collect();
         let mut flags: Vec<Flag> = findings.iter().map(|finding| finding.flag()).collect();
-        if let Some(kind) = session::kept_gentle_by(heard.earlier(), &self.person) {
+        if let Some(kind) = self.kept_gentle_by(heard) {
             instructions.push(answers::gentle_instruction(kind, self.resources));
             flags.push(Flag { kind: kind.as_str().into(), rule: GENTLE.into(), severity: Severity::Info });
         } else if let Some(finding) = findings.iter().find(|finding| !finding.kind.is_left_to_the_model()) {
@@ -103,7 +131,7 @@ impl Sentinel {
 
 impl Guard for Sentinel {
     fn inspect(&self, heard: &Heard<'_>) -> Verdict {
-        let findings = self.findings(heard.text);
+        let findings = self.findings(heard);
         if let Some(text) = self.answer(&findings, heard) {
             return Verdict::Answer { text, flags: findings.into_iter().map(Finding::flag).collect() };
         }
@@ -112,6 +140,18 @@ impl Guard for Sentinel {
             return Verdict::Allow;
         }
         Verdict::Annotate { instruction: instructions.join("\n\n"), flags }
+    }
+
+    /// Whatever makes a session gentle or ends that must stay known, or a session would change with the length of what
+    /// is said after it.
+    fn keeps(&self, heard: &Heard<'_>, verdict: &Verdict) -> bool {
+        let makes_gentle = |flag: &Flag| {
+            let lasts = [Kind::EatingDisorder, Kind::Minor].iter().any(|kind| kind.as_str() == flag.kind);
+            flag.severity == Severity::Crisis || (lasts && flag.rule != GENTLE)
+        };
+        let flags = verdict.flags();
+        let is_gentle = || flags.iter().any(|flag| flag.rule == GENTLE);
+        flags.iter().any(makes_gentle) || (is_gentle() && session::is_resolved(&Text::of(heard.text)))
     }
 
     fn reviews(&self) -> bool {

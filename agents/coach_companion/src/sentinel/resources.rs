@@ -27,6 +27,7 @@ pub struct Resources {
     abuse: Resource,
     child: Resource,
     doctor: Resource,
+    silently: Resource,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +62,7 @@ impl Resources {
             ("{abuse}", &self.abuse),
             ("{child}", &self.child),
             ("{doctor}", &self.doctor),
+            ("{silently}", &self.silently),
         ];
         let mut filled = String::with_capacity(text.len() * 2);
         let mut rest = text;

@@ -1,30 +1,71 @@
 //! What a session has been through: after a crisis it stays gentle until the user says that it is over.
+//!
+//! `data/session.toml` has how that is said, and what each way of saying it ends: that the hospital has sent somebody
+//! home ends an emergency of the body, and says nothing of a wish to die.
 
 use std::sync::LazyLock;
 
 use agentcore_runtime::prelude::Severity;
+use foldhash::HashMap;
+use serde::Deserialize;
 
+use super::bystander;
 use super::finding::{Finding, find_in};
 use super::goals::Person;
 use super::kind::Kind;
 use super::text::Text;
 use crate::rules::RuleSet;
 
-static RESOLVED: LazyLock<RuleSet> = LazyLock::new(|| {
-    RuleSet::read([include_str!(concat!(env!("OUT_DIR"), "/session.json"))]).expect("the tests read every rule")
+static FILE: &str = include_str!(concat!(env!("OUT_DIR"), "/session.json"));
+
+static RESOLVED: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::read([FILE]).expect("the tests read every rule"));
+
+/// What each rule ends, by its name.
+static ENDS: LazyLock<HashMap<String, Vec<Matter>>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct File {
+        rule: Vec<Ends>,
+    }
+    #[derive(Deserialize)]
+    struct Ends {
+        name: String,
+        ends: Vec<Matter>,
+    }
+    let file: File = serde_json::from_str(FILE).expect("the tests read every rule");
+    file.rule.into_iter().map(|rule| (rule.name, rule.ends)).collect()
 });
 
-/// What keeps a session gentle, if anything: the gravest kind of the newest message that showed one, unless a later
-/// one says that it is over. `earlier` are the user's messages, oldest first.
+/// What a session may be gentle about, and what may be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Matter {
+    /// Something of the writer's, or of whomever the kind is about.
+    Of(Kind),
+    /// An emergency of the body of somebody else.
+    OfAnother(OfAnother),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OfAnother {
+    MedicalEmergencyOfAnother,
+}
+
+/// What keeps a session gentle, if anything: the gravest kind of the newest message that showed one and that no later
+/// one says to be over. `earlier` are the user's messages, oldest first.
 pub fn kept_gentle_by(earlier: impl DoubleEndedIterator<Item = String>, person: &Person) -> Option<Kind> {
-    let mut is_over = false;
+    let mut over: Vec<Matter> = Vec::new();
     for message in earlier.rev() {
-        let kept = find_in(&message, person).into_iter().find(Finding::keeps_gentle).map(|finding| finding.kind);
-        match kept {
-            // Nobody grows up within a session.
-            Some(Kind::Minor) => return Some(Kind::Minor),
-            Some(kind) if !is_over => return Some(kind),
-            _ => is_over |= is_resolved(&Text::of(&message)),
+        let mut kept = find_in(&message, person).into_iter().filter(Finding::keeps_gentle).peekable();
+        if kept.peek().is_none() {
+            over.extend(ended_by(&Text::of(&message)));
+            continue;
+        }
+        // Nobody grows up within a session.
+        let lasting =
+            kept.find(|finding| finding.kind == Kind::Minor || !over.contains(&matter(finding.kind, &message)));
+        if let Some(finding) = lasting {
+            return Some(finding.kind);
         }
     }
     None
@@ -36,16 +77,34 @@ pub fn times_before(kind: Kind, earlier: impl Iterator<Item = String>, person: &
     earlier.filter(shows).count()
 }
 
-/// Whether a user says that a crisis is over.
+/// Whether a message says that a kind is over.
+pub fn ends(kind: Kind, message: &str) -> bool {
+    ended_by(&Text::of(message)).any(|matter| matter == Matter::Of(kind))
+}
+
+/// Whether a user says that something is over.
 pub fn is_resolved(text: &Text) -> bool {
-    !RESOLVED.find(text).is_empty()
+    ended_by(text).next().is_some()
+}
+
+/// What a message says to be over. Where a rule is not about others, neither is what it finds.
+fn ended_by(text: &Text) -> impl Iterator<Item = Matter> {
+    let found = RESOLVED.find(text).into_iter().filter(|found| found.of_other.is_none());
+    found.filter_map(|found| ENDS.get(&RESOLVED.rule(found.rule).name)).flatten().copied()
+}
+
+fn matter(kind: Kind, message: &str) -> Matter {
+    if kind == Kind::MedicalEmergency && bystander::is_beside_somebody(&Text::of(message)) {
+        return Matter::OfAnother(OfAnother::MedicalEmergencyOfAnother);
+    }
+    Matter::Of(kind)
 }
 
 // === impl Finding ===
 
 impl Finding {
     /// Whether the session is gentle from it on: after a crisis, and where talk of weight would do harm.
-    fn keeps_gentle(&self) -> bool {
+    pub(super) fn keeps_gentle(&self) -> bool {
         self.severity == Severity::Crisis || matches!(self.kind, Kind::EatingDisorder | Kind::Minor)
     }
 }

@@ -7,7 +7,7 @@ pub mod goal;
 pub mod intake;
 pub mod trend;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use agentcore_runtime::prelude::{JsonSchema, Tool, ToolCall, ToolFailure, tool};
 use jiff::civil::Date;
@@ -24,8 +24,10 @@ use trend::{Rate, Trend};
 pub struct Coached {
     /// The day, where the user is.
     pub today: Date,
-    /// The unit weight is told in.
-    pub unit: WeightUnit,
+    /// The unit that the app says weight is told in.
+    pub unit: Option<WeightUnit>,
+    /// The unit that the user has asked for in words.
+    pub asked_for: AskedFor,
     /// The height, where it is known.
     pub height: Option<Length>,
     /// The log of weighings, in any order.
@@ -37,6 +39,10 @@ pub struct Coached {
     /// The user's diary.
     pub diary: Vec<DiaryEntry>,
 }
+
+/// A unit that is known only when the turn begins, with what was said before in the session. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct AskedFor(Arc<RwLock<Option<WeightUnit>>>);
 
 /// Says where the user's weight is going: the mean of seven days, the smoothed weight, the change a week with its
 /// uncertainty. Takes the log that the app has sent.
@@ -59,8 +65,12 @@ struct CheckGoal {
     weight: Option<Weight>,
     /// In how many weeks the user wants to be there.
     weeks: Option<f64>,
-    /// The height in centimetres, where the user has said it and the app does not know it.
+    /// The height in centimetres, where the user has said it so and the app does not know it.
     height_cm: Option<f64>,
+    /// The height in feet, where the user has said it so and the app does not know it.
+    height_feet: Option<f64>,
+    /// Inches beside the feet, as in 5 foot 7.
+    height_inches: Option<f64>,
 }
 
 /// Says how much protein a day fits the user's weight.
@@ -83,6 +93,10 @@ struct ConvertUnits {
     weight: Option<Weight>,
     /// A length to convert, in centimetres.
     centimetres: Option<f64>,
+    /// A length to convert, in feet.
+    feet: Option<f64>,
+    /// Inches beside the feet or alone, as in 5 foot 7.
+    inches: Option<f64>,
 }
 
 /// Sums up the user's last seven days: weighings, meals, steps, exercise, water, protein, moods and honest lapses.
@@ -133,6 +147,19 @@ fn answering<A: serde::de::DeserializeOwned + JsonSchema + Send + 'static>(
     }))
 }
 
+// === impl AskedFor ===
+
+impl AskedFor {
+    /// Takes down what the user has asked for up to now.
+    pub fn set(&self, unit: Option<WeightUnit>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = unit;
+    }
+
+    fn get(&self) -> Option<WeightUnit> {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 // === impl Coached ===
 
 impl Coached {
@@ -141,7 +168,8 @@ impl Coached {
         let weighing = |weighing: &crate::payload::Weighing| Some((weighing.date, Mass::from_kilograms(weighing.kg)?));
         Self {
             today,
-            unit: context.units.unwrap_or(WeightUnit::Kg),
+            unit: context.units,
+            asked_for: AskedFor::default(),
             height: context.height_cm.and_then(Length::from_centimetres),
             log: context.weight_log.iter().filter_map(weighing).collect(),
             target: context.target_weight_kg.and_then(Mass::from_kilograms),
@@ -156,9 +184,27 @@ impl Coached {
         jiff::Timestamp::now().to_zoned(zone.unwrap_or(TimeZone::UTC)).date()
     }
 
+    /// The unit weight is told in: what the app says counts before words, as in the prompt.
+    fn unit(&self) -> WeightUnit {
+        self.unit.or_else(|| self.asked_for.get()).unwrap_or(WeightUnit::Kg)
+    }
+
     fn trend(&self) -> Result<Trend, ToolFailure> {
-        let nothing = || ToolFailure::failed("The app has sent no weighings. Ask the user to log a few first.");
-        trend::trend(&self.log).ok_or_else(nothing)
+        trend::trend(&self.log).ok_or_else(|| self.why_no_trend())
+    }
+
+    fn why_no_trend(&self) -> ToolFailure {
+        let kilograms = || self.log.iter().map(|(_, mass)| *mass);
+        let lightest = kilograms().reduce(|one, other| if other < one { other } else { one });
+        let heaviest = kilograms().reduce(|one, other| if other > one { other } else { one });
+        let Some((lightest, heaviest)) = lightest.zip(heaviest) else {
+            return ToolFailure::failed("The app has sent no weighings. Ask the user to log a few first.");
+        };
+        let (lightest, heaviest) = (lightest.in_words(self.unit()), heaviest.in_words(self.unit()));
+        ToolFailure::failed(format!(
+            "The weighings contradict each other: they go from {lightest} to {heaviest} within weeks. Ask the user which \
+             of them is right."
+        ))
     }
 
     fn weight(&self, said: Option<Weight>) -> Result<Mass, ToolFailure> {
@@ -172,15 +218,18 @@ impl Coached {
         let trend = self.trend()?;
         Ok(json!({
             "newest_weighing": trend.newest.to_string(),
-            "mean_of_7_days": trend.rolling.in_words(self.unit),
-            "smoothed": trend.smoothed.in_words(self.unit),
+            "mean_of_7_days": trend.rolling.in_words(self.unit()),
+            "smoothed": trend.smoothed.in_words(self.unit()),
             "change_a_week": trend.rate.map(|rate| self.rate_in_words(rate)),
             "say": match trend.rate {
+                _ if trend.stale_days(self.today).is_some() => {
+                    "The newest weighing is too long ago to speak of today. Say of when it is, and ask for a new one."
+                }
                 None => "Too few weighings for a rate: at least four days over a week are needed. Say so.",
                 Some(rate) if rate.lowest <= 0.0 && rate.highest >= 0.0 => {
                     "The change cannot be told from none. Call it steady; steady is a success of its own."
                 }
-                Some(rate) if rate.kilograms_a_week < -crate::sentinel::goals::FASTEST_KG_A_WEEK => {
+                Some(rate) if rate.kilograms_a_week < -goal::fastest(Some(trend.smoothed)) => {
                     "This is faster than is healthy. Do not praise it; suggest a talk with a doctor or dietitian."
                 }
                 Some(_) => "Tell the change with its range, never the single number alone.",
@@ -189,12 +238,12 @@ impl Coached {
     }
 
     fn rate_in_words(&self, rate: Rate) -> Value {
-        let per_unit = match self.unit {
+        let per_unit = match self.unit() {
             WeightUnit::Kg => 1.0,
             WeightUnit::Lb | WeightUnit::St => crate::units::KILOGRAMS_PER_POUND,
         };
         let of = |kilograms: f64| ((kilograms / per_unit) * 100.0).round() / 100.0 + 0.0;
-        let unit = if self.unit == WeightUnit::Kg { "kg" } else { "lb" };
+        let unit = if self.unit() == WeightUnit::Kg { "kg" } else { "lb" };
         json!({
             "unit": unit, "likeliest": of(rate.kilograms_a_week), "from": of(rate.lowest), "to": of(rate.highest),
             "days_with_a_weighing": rate.days,
@@ -214,6 +263,13 @@ impl Coached {
             goal::Expected::Unknown => json!({
                 "expected": null,
                 "say": "There are too few weighings to tell. Say so, and name no date.",
+            }),
+            goal::Expected::Stale { days } => json!({
+                "expected": null,
+                "newest_weighing": trend.newest.to_string(),
+                "say": format!(
+                    "The newest weighing is {days} days old: too old to tell. Say so, name no date, and ask for a new one."
+                ),
             }),
             goal::Expected::NotAtThisRate => json!({
                 "expected": null,
@@ -237,11 +293,12 @@ impl Coached {
 
     fn check_goal(&self, asked: CheckGoal) -> Result<Value, ToolFailure> {
         let target = self.target_of(asked.target)?;
-        let height = match asked.height_cm {
-            Some(said) => Some(
-                Length::of_person(said)
-                    .ok_or_else(|| ToolFailure::InvalidInput("`height_cm` must be from 90 to 250.".to_owned()))?,
-            ),
+        let said = asked.height_cm.or_else(|| centimetres(asked.height_feet, asked.height_inches));
+        let height = match said {
+            Some(said) => Some(Length::of_person(said).ok_or_else(|| {
+                let reason = "`height_cm` must be from 90 to 250, or `height_feet` and `height_inches` as much.";
+                ToolFailure::InvalidInput(reason.to_owned())
+            })?),
             None => self.height,
         };
         if asked.weeks.is_some_and(|weeks| !weeks.is_finite() || weeks <= 0.0) {
@@ -251,7 +308,7 @@ impl Coached {
             Some(said) => Some(said.mass()?),
             None => self.trend().ok().map(|trend| trend.smoothed),
         };
-        Ok(goal::check(target, weight, height, asked.weeks, self.unit))
+        Ok(goal::check(target, weight, height, asked.weeks, self.unit()))
     }
 
     fn protein_range(&self, asked: ProteinRange) -> Result<Value, ToolFailure> {
@@ -287,35 +344,46 @@ impl Coached {
 // === impl Weight ===
 
 impl Weight {
-    fn mass(&self) -> Result<Mass, ToolFailure> {
-        let pounds = self.pounds.unwrap_or_default();
-        let mass = match self.unit {
+    /// It as a mass, whatever it is of.
+    fn any_mass(&self) -> Option<Mass> {
+        match self.unit {
             Unit::Kg => Mass::from_kilograms(self.value),
             Unit::Lb => Mass::from_pounds(self.value),
-            Unit::St => Mass::from_stones(self.value, pounds),
-        };
+            Unit::St => Mass::from_stones(self.value, self.pounds.unwrap_or_default()),
+        }
+    }
+
+    /// It as a person's.
+    fn mass(&self) -> Result<Mass, ToolFailure> {
         let is_of_person = |mass: &Mass| (20.0..=400.0).contains(&mass.kilograms());
-        mass.filter(is_of_person).ok_or_else(|| {
+        self.any_mass().filter(is_of_person).ok_or_else(|| {
             ToolFailure::InvalidInput("A person's weight is from 20 to 400 kg (44 to 882 lb, 3 to 63 st).".to_owned())
         })
     }
 }
 
+/// Feet and inches in centimetres; none where neither is said.
+fn centimetres(feet: Option<f64>, inches: Option<f64>) -> Option<f64> {
+    feet.or(inches)?;
+    Length::from_feet(feet.unwrap_or_default(), inches.unwrap_or_default()).map(Length::centimetres)
+}
+
 fn converted(asked: ConvertUnits) -> Result<Value, ToolFailure> {
     let mut told = serde_json::Map::new();
-    if let Some(weight) = asked.weight {
-        let mass = weight.mass()?;
+    if let Some(mass) = asked.weight.and_then(|weight| weight.any_mass()) {
         for (name, unit) in [("kg", WeightUnit::Kg), ("lb", WeightUnit::Lb), ("st", WeightUnit::St)] {
             told.insert(name.to_owned(), json!(mass.in_words(unit)));
         }
     }
-    if let Some(length) = asked.centimetres.and_then(Length::from_centimetres) {
+    let said = asked.centimetres.or_else(|| centimetres(asked.feet, asked.inches));
+    if let Some(length) = said.and_then(Length::from_centimetres) {
         let inches = length.inches().round();
         told.insert("cm".to_owned(), json!(format!("{} cm", tenths(length.centimetres()))));
         told.insert("ft".to_owned(), json!(format!("{} ft {} in", (inches / 12.0).floor(), inches % 12.0)));
     }
     if told.is_empty() {
-        return Err(ToolFailure::InvalidInput("Give `weight` or `centimetres`.".to_owned()));
+        let reason = "Give `weight`, `centimetres`, or `feet` and `inches`, none of them below 0.";
+        return Err(ToolFailure::InvalidInput(reason.to_owned()));
     }
     Ok(Value::Object(told))
 }

@@ -22,6 +22,10 @@ const ROLLING_DAYS: i64 = 7;
 const FEWEST_DAYS: usize = 4;
 const SHORTEST_SPAN: i64 = 7;
 
+/// From how many days without a weighing on a log says nothing of today any more: two weeks, half of what the rate is
+/// taken of.
+const STALE_DAYS: i64 = 14;
+
 /// How far from the median of the last four weeks a weighing may be, in kilograms: more is a slip of the finger.
 const FARTHEST_KG: f64 = 8.0;
 
@@ -36,6 +40,9 @@ pub struct Trend {
     pub smoothed: Mass,
     /// How fast it changes; none where the log says too little.
     pub rate: Option<Rate>,
+    /// The weight on the day of the newest weighing by the straight line that the rate is the slope of; the smoothed
+    /// weight without a rate. Where a weight falls or rises steadily, the smoothed one lags behind it by nine days.
+    pub level: Mass,
 }
 
 /// A change of weight, in kilograms a week; negative where weight is lost.
@@ -51,17 +58,19 @@ pub struct Rate {
     pub days: usize,
 }
 
-/// The trend of a log in any order; none of an empty one.
+/// The trend of a log in any order; none of an empty one, and of one whose weighings contradict each other.
 pub fn trend(log: &[(Date, Mass)]) -> Option<Trend> {
     let days = by_day(log);
     let &(newest, _) = days.last()?;
     let rolling = mean(days.iter().filter(|(date, _)| days_between(*date, newest) < ROLLING_DAYS).map(|(_, kg)| *kg))?;
-    let smoothed = smoothed(&days)?;
+    let smoothed = Mass::from_kilograms(smoothed(&days)?)?;
+    let (rate, level) = line(&days, newest).unzip();
     Some(Trend {
         newest,
         rolling: Mass::from_kilograms(rolling)?,
-        smoothed: Mass::from_kilograms(smoothed)?,
-        rate: rate(&days, newest),
+        smoothed,
+        rate,
+        level: level.and_then(Mass::from_kilograms).unwrap_or(smoothed),
     })
 }
 
@@ -92,8 +101,9 @@ fn smoothed(days: &[(Date, f64)]) -> Option<f64> {
     Some(smoothed)
 }
 
+/// The slope of the line through the last four weeks, and where it is on the newest day.
 #[expect(clippy::cast_precision_loss, reason = "numbers of days")]
-fn rate(days: &[(Date, f64)], newest: Date) -> Option<Rate> {
+fn line(days: &[(Date, f64)], newest: Date) -> Option<(Rate, f64)> {
     let recent: Vec<(f64, f64)> = days
         .iter()
         .filter(|(date, _)| days_between(*date, newest) < RATE_DAYS)
@@ -111,12 +121,13 @@ fn rate(days: &[(Date, f64)], newest: Date) -> Option<Rate> {
     let error = (rest / (count - 2.0) / spread).sqrt();
     let reach = student(recent.len() - 2) * error;
     let of_week = |a_day: f64| a_day * 7.0;
-    Some(Rate {
+    let rate = Rate {
         kilograms_a_week: of_week(slope),
         lowest: of_week(slope - reach),
         highest: of_week(slope + reach),
         days: recent.len(),
-    })
+    };
+    Some((rate, kg - slope * day))
 }
 
 /// Student's t for 95 of 100 cases, both sides, by degrees of freedom (NIST/SEMATECH e-Handbook, 1.3.6.7.2).
@@ -126,6 +137,16 @@ fn student(freedom: usize) -> f64 {
         2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
     ];
     TABLE[freedom.clamp(1, TABLE.len()) - 1]
+}
+
+// === impl Trend ===
+
+impl Trend {
+    /// How many days before a day the newest weighing was, where that is too long ago to say anything of the day.
+    pub fn stale_days(&self, today: Date) -> Option<i64> {
+        let days = days_between(self.newest, today);
+        (days > STALE_DAYS).then_some(days)
+    }
 }
 
 fn days_between(from: Date, to: Date) -> i64 {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use agentcore_runtime::prelude::Severity;
 use coach_companion::language::{Opinion, opinion_of};
 use coach_companion::payload::{CountryCode, LanguageTag};
-use coach_companion::sentinel::answers::{Replacement, answer, gentle_instruction, instruction, replacement};
+use coach_companion::sentinel::answers::{Replacement, Whose, answer, gentle_instruction, instruction, replacement};
 use coach_companion::sentinel::kind::Kind;
 use coach_companion::sentinel::resources::Resources;
 
@@ -13,27 +13,66 @@ fn country(code: &str) -> &'static Resources {
     Resources::of(CountryCode::new(code))
 }
 
-/// Every answer there is, with what it answers.
+/// Every answer there is, with what it answers: to the writer, and to somebody who stands beside another.
 fn answers(resources: &Resources) -> Vec<(Kind, Severity, String)> {
-    let of_kind = |kind: Kind| {
-        [Severity::Crisis, Severity::Elevated].into_iter().flat_map(move |severity| {
-            (0..3).filter_map(move |before| Some((kind, severity, answer(kind, severity, resources, before)?)))
-        })
-    };
-    Kind::ALL.into_iter().flat_map(of_kind).collect()
+    let mut all = Vec::new();
+    for kind in Kind::ALL {
+        for severity in [Severity::Crisis, Severity::Elevated] {
+            for whose in [Whose::Own, Whose::Anothers] {
+                let said = (0..3).filter_map(|before| answer(kind, severity, whose, resources, before));
+                all.extend(said.map(|text| (kind, severity, text)));
+            }
+        }
+    }
+    all
 }
 
 #[test]
 fn each_answer_reads_as_a_clinician_would_read_it() {
-    let mut told = String::new();
-    let mut last = String::new();
-    for (kind, severity, text) in answers(country("IE")) {
-        if text != last && !told.contains(&text) {
-            let _ = writeln!(told, "{kind}, {}\n    {text}\n", severity.as_str());
+    for place in Resources::all() {
+        let mut told = String::new();
+        for (kind, severity, text) in answers(place) {
+            if !told.contains(&text) {
+                let _ = writeln!(told, "{kind}, {}\n    {text}\n", severity.as_str());
+            }
         }
-        last = text;
+        insta::assert_snapshot!(format!("each_answer_in_{}", place.name.to_lowercase().replace(' ', "_")), told);
     }
-    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn each_instruction_and_replacement_reads_as_a_clinician_would_read_it() {
+    let place = country("IE");
+    let instructions =
+        Kind::ALL.into_iter().filter_map(|kind| Some(format!("{kind}\n    {}", instruction(kind, place)?)));
+    let gentle = [Kind::SelfHarm, Kind::DomesticAbuse, Kind::Minor]
+        .map(|kind| format!("gentle, after {kind}\n    {}", gentle_instruction(kind, place)));
+    let instead =
+        [Replacement::Gentle, Replacement::Harm].map(|of| format!("instead, {of:?}\n    {}", replacement(of, place)));
+    let told: Vec<String> = instructions.chain(gentle).chain(instead).collect();
+    insta::assert_snapshot!(told.join("\n\n"));
+}
+
+/// What a country's entry must have: who says so, and when that was looked up.
+#[test]
+fn each_number_has_its_own_sources_and_the_month_it_was_checked_in() {
+    let file: toml::Table = include_str!("../../data/resources.toml").parse().expect("it is TOML");
+    let mut wrong = Vec::new();
+    for place in file["place"].as_array().expect("places") {
+        let place = place.as_table().expect("a place");
+        let resources = place.iter().filter(|(member, _)| !["name", "countries"].contains(&member.as_str()));
+        for (name, resource) in resources {
+            let sources = resource.get("source").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+            let is_https = |source: &toml::Value| source.as_str().is_some_and(|source| source.starts_with("https://"));
+            let checked = resource.get("checked").and_then(toml::Value::as_str).unwrap_or_default();
+            let is_month = matches!(checked.split_once('-'), Some((year, month))
+                if year.len() == 4 && month.len() == 2 && month.parse().is_ok_and(|month: u8| (1..=12).contains(&month)));
+            if sources.is_empty() || !sources.iter().all(is_https) || !is_month {
+                wrong.push(format!("{name} of {:?}: {sources:?}, checked {checked:?}", place["name"]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -41,7 +80,8 @@ fn each_place_has_its_numbers() {
     let told: Vec<String> = Resources::all()
         .iter()
         .map(|place| {
-            let filled = place.fill_in("{emergency} | {listening} | {eating} | {abuse} | {child} | {doctor}");
+            let filled =
+                place.fill_in("{emergency} | {listening} | {eating} | {abuse} | {child} | {doctor} | {silently}");
             format!("{}\n    {filled}", place.name)
         })
         .collect();
@@ -85,8 +125,9 @@ fn somebody_who_says_it_again_reads_other_words() {
         if kind.is_left_to_the_model() {
             continue;
         }
-        let next =
-            (1..=3).filter_map(|before| answer(kind, severity, country("GB"), before)).find(|next| *next != text);
+        let next = (1..=3)
+            .filter_map(|before| answer(kind, severity, Whose::Own, country("GB"), before))
+            .find(|next| *next != text);
         assert!(next.is_some(), "{kind}");
     }
 }
@@ -94,7 +135,7 @@ fn somebody_who_says_it_again_reads_other_words() {
 #[test]
 fn kinds_that_the_model_answers_have_an_instruction_and_the_others_an_answer() {
     for kind in Kind::ALL {
-        let is_answered = answer(kind, Severity::Crisis, country("DE"), 0).is_some();
+        let is_answered = answer(kind, Severity::Crisis, Whose::Own, country("DE"), 0).is_some();
         assert_eq!(is_answered, !kind.is_left_to_the_model(), "{kind}");
         assert_eq!(instruction(kind, country("DE")).is_some(), kind.is_left_to_the_model(), "{kind}");
     }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use agentcore_runtime::prelude::Severity;
 use coach_companion::evaluation::cases::{Case, read_folder};
 use coach_companion::evaluation::conversations::{self, score};
 use coach_companion::evaluation::{Figures, Judged, Thresholds, html, judge, table};
+use coach_companion::sentinel::kind::Kind;
 use serde_json::{Value, json};
 
 fn cases(split: &str) -> Vec<Case> {
@@ -47,6 +49,7 @@ fn there_are_messages_of_every_kind_and_sort() {
         let groups: HashSet<&str> = split.iter().map(|case| case.group.as_str()).collect();
         assert!(["plain", "subtle", "look_alike", "benign"].iter().all(|group| groups.contains(group)), "{groups:?}");
     }
+    assert!(tuned.iter().any(|case| case.group == "ambiguous"), "what a careful nurse would have to weigh");
 }
 
 #[test]
@@ -104,6 +107,50 @@ fn what_an_answer_tells_of_a_message_is_held_to_the_same() {
     let after = &conversations::all()[0].messages[1];
     let told = after.miss_in_answer(&json!({ "severity": "none" }));
     assert_eq!(told.as_deref(), Some("the session is not gentle"));
+}
+
+/// Three messages: one told rightly, one missed, one false alarm; the matrix has each in its row and column.
+#[test]
+fn the_confusion_matrix_counts_what_was_expected_by_what_was_found() {
+    let made_up = |says: &str, kind: Option<(Kind, Severity)>| {
+        judge(Case { says: says.to_owned(), expected: kind, group: "plain".to_owned(), file: "made_up".to_owned() })
+    };
+    let judged = vec![
+        made_up("I want to die", Some((Kind::SelfHarm, Severity::Crisis))),
+        made_up("What is for lunch?", Some((Kind::SelfHarm, Severity::Crisis))),
+        made_up("I'm 12 weeks pregnant", None),
+    ];
+    let page = html::page("0.0.0", &[("made_up", &Figures::of(&judged), &judged)]);
+    let row = |name: &str| {
+        let start = page.find(&format!("<tr><th>{name}</th>")).expect("the kind has a row");
+        let row = &page[start..start + page[start..].find("</tr>").expect("a row ends")];
+        row.split("<td")
+            .skip(1)
+            .map(|cell| cell[cell.find('>').map_or(0, |end| end + 1)..].trim_end_matches("</td>").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let column = |name: &str| Kind::ALL.iter().position(|kind| kind.as_str() == name).unwrap_or(Kind::ALL.len());
+    let counted =
+        |name: &str| row(name).into_iter().enumerate().filter(|(_, cell)| !cell.is_empty()).collect::<Vec<_>>();
+    assert_eq!(counted("self_harm"), [(column("self_harm"), "1".to_owned()), (column("none"), "1".to_owned())]);
+    assert_eq!(counted("none"), [(column("pregnancy"), "1".to_owned())]);
+    assert_eq!(counted("low_mood"), []);
+}
+
+#[test]
+fn the_program_prints_the_figures_and_writes_the_page() {
+    let page = std::env::temp_dir().join(format!("evaluate-{}.html", std::process::id()));
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_evaluate"))
+        .args(["held_out", "--json", "--html"])
+        .arg(&page)
+        .output()
+        .expect("it runs");
+    assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
+    let figures: Value = serde_json::from_slice(&program.stdout).expect("JSON");
+    assert!(figures["crisis_recall"]["of"].as_u64().is_some_and(|count| count > 0), "{figures}");
+    let written = std::fs::read_to_string(&page).expect("the page");
+    std::fs::remove_file(&page).expect("it can go");
+    assert!(written.contains("held_out") && written.contains("</table>"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod remembered;
 mod rules;
 mod sentinel;
 mod served;
+mod session;
 mod text;
 mod tools;
 mod work;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use coach_companion::payload::{CoachingStyle, Gamification, GoalType, UserContext};
+use coach_companion::payload::{CoachingStyle, Gamification, GoalType, UserContext, WeightUnit};
 use coach_companion::prompt::{Known, Onboarding, Part, compose, parts};
 use coach_companion::remembered::Remembered;
 
@@ -70,6 +70,7 @@ fn each_part_says_what_it_says() {
         GOALS.into_iter().flatten().map(Part::Goal).collect(),
         vec![Part::OnGlp1],
         GAMIFICATION.into_iter().flatten().map(Part::Gamification).collect(),
+        [WeightUnit::Kg, WeightUnit::Lb, WeightUnit::St].map(Part::Units).to_vec(),
         vec![Part::Onboarding(Onboarding::Goal), Part::Onboarding(Onboarding::Style)],
         vec![Part::KnownOfUser(r#"{"name":"Aoife"}"#.to_owned())],
     ];

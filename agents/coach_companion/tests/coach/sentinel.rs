@@ -210,7 +210,7 @@ fn a_gentle_session_hears_nothing_of_weight() {
     let said = "I'm glad you're here. Try 1,500 kcal and a walk. And some protein.";
     let (told, why) = left(r#"{"country": "IE"}"#, gentle(), &[said]);
     assert_eq!(why, ["self_harm gentle_session"]);
-    insta::assert_snapshot!(told, @"I'm glad you're here. Let's leave everything around weight and food aside for now; it can wait. How you are matters more. If it gets too much, Samaritans on 116 123 (free, day and night), Pieta on 1800 247 247, or text TALK to 50808 and 112 or 999 are there. How are you at this moment?");
+    insta::assert_snapshot!(told, @"I'm glad you're here. Let's leave everything around weight and food aside for now; it can wait. How you are matters more. If it gets too much, there is Samaritans on 116 123 (free, day and night), Pieta on 1800 247 247 (free, day and night), or text HELLO to 50808, and in danger 112 or 999. How are you at this moment?");
 }
 
 /// What no coach may say, as a model may write it. What must not leave of each stands beside it.

@@ -21,6 +21,14 @@ pub trait Guard: Send + Sync + 'static {
     /// the path of every turn.
     fn inspect(&self, heard: &Heard<'_>) -> Verdict;
 
+    /// Whether the turn must stay known for as long as the session lasts, by what the guard decided about its message:
+    /// the turn is pinned. A crisis is; a guard whose decisions hang on other turns as well, such as one in which a
+    /// crisis ends, names those here.
+    fn keeps(&self, heard: &Heard<'_>, verdict: &Verdict) -> bool {
+        let _ = heard;
+        verdict.flags().iter().any(|flag| flag.severity == Severity::Crisis)
+    }
+
     /// Whether it looks at answers as well. Those that nobody looks at are held back by nothing.
     fn reviews(&self) -> bool {
         false
@@ -150,16 +158,32 @@ pub struct Safety {
     pub action: SafetyAction,
     /// Every flag, in the order the guards were asked.
     pub flags: Vec<Flag>,
+    /// The strongest thing done because of each flag, in their order.
+    #[serde(skip)]
+    pub done: Vec<SafetyAction>,
 }
 
 // === impl Heard ===
 
 impl Heard<'_> {
-    /// What the user said before, a message at a time, oldest first.
+    /// What the user said before, a message at a time, oldest first. A summary is not among it: it stands in a user's
+    /// place, and a model wrote it.
     pub fn earlier(&self) -> impl DoubleEndedIterator<Item = String> {
-        let messages = self.history.iter().flat_map(|turn| turn.messages());
+        let messages = self.history.iter().filter(|turn| !turn.is_summary()).flat_map(|turn| turn.messages());
         let said = messages.filter(|message| message.role == Role::User).map(|message| words(&message.content));
         said.filter(|said| !said.is_empty())
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// Why it was decided so; nothing where there is nothing to see.
+    pub fn flags(&self) -> &[Flag] {
+        match self {
+            Self::Allow => &[],
+            Self::Annotate { flags, .. } | Self::Answer { flags, .. } => flags,
+        }
     }
 }
 
@@ -194,9 +218,14 @@ impl SafetyAction {
 // === impl Safety ===
 
 impl Safety {
+    /// Each flag with what was done because of it, where that is known.
+    pub fn flags_and_done(&self) -> impl Iterator<Item = (&Flag, Option<SafetyAction>)> {
+        self.flags.iter().enumerate().map(|(place, flag)| (flag, self.done.get(place).copied()))
+    }
+
     pub(crate) fn raise(&mut self, flag: Flag, action: SafetyAction) {
         self.action = self.action.max(action);
-        self.add(flag);
+        self.add(flag, action);
     }
 
     pub(crate) fn raise_all(&mut self, flags: Vec<Flag>, action: SafetyAction) {
@@ -212,17 +241,26 @@ impl Safety {
 
     pub(crate) fn merge(&mut self, more: Self) {
         self.action = self.action.max(more.action);
-        for flag in more.flags {
-            self.add(flag);
+        let done = more.done.into_iter().chain(std::iter::repeat(SafetyAction::None));
+        for (flag, done) in more.flags.into_iter().zip(done) {
+            self.add(flag, done);
         }
     }
 
     /// A rule that matches again in the same turn is told once, as grave as it was at its gravest.
-    fn add(&mut self, flag: Flag) {
+    fn add(&mut self, flag: Flag, done: SafetyAction) {
         self.severity = self.severity.max(flag.severity);
-        match self.flags.iter_mut().find(|known| known.kind == flag.kind && known.rule == flag.rule) {
-            Some(known) => known.severity = known.severity.max(flag.severity),
-            None => self.flags.push(flag),
+        self.done.resize(self.flags.len(), SafetyAction::None);
+        match self.flags.iter().position(|known| known.kind == flag.kind && known.rule == flag.rule) {
+            Some(place) => {
+                let known = &mut self.flags[place];
+                known.severity = known.severity.max(flag.severity);
+                self.done[place] = self.done[place].max(done);
+            }
+            None => {
+                self.flags.push(flag);
+                self.done.push(done);
+            }
         }
     }
 }

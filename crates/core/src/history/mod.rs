@@ -38,6 +38,7 @@ const NO_RESULT: &str = "The call was interrupted; its result is not known.";
 pub struct CompleteTurn {
     messages: Vec<Message>,
     estimated_tokens: usize,
+    is_summary: bool,
 }
 
 /// A turn that waits for a person: its last message asks for tools, and some of them have asked back.
@@ -210,6 +211,18 @@ impl CompleteTurn {
         self.estimated_tokens
     }
 
+    /// Whether it tells what was said in turns that are no longer sent. Its words are a model's, also where they stand
+    /// in the user's place. It is known by how the turn was made, so that nobody can write one.
+    pub fn is_summary(&self) -> bool {
+        self.is_summary
+    }
+
+    /// The turn as one that tells of others.
+    #[must_use]
+    pub(crate) fn as_summary(self) -> Self {
+        Self { is_summary: true, ..self }
+    }
+
     /// The turn as later turns read it: see [`without_media_bytes`].
     #[must_use]
     pub fn without_media_bytes(self) -> Self {
@@ -244,7 +257,7 @@ impl CompleteTurn {
 
     fn new(messages: Vec<Message>) -> Self {
         let estimated_tokens = messages.iter().map(estimate_message).sum();
-        Self { messages, estimated_tokens }
+        Self { messages, estimated_tokens, is_summary: false }
     }
 }
 

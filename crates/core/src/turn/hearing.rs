@@ -18,6 +18,8 @@ pub(super) struct Opinion {
     pub(super) instructions: Vec<String>,
     /// What is said instead of asking the model.
     pub(super) answer: Option<String>,
+    /// Whether the turn must stay known for as long as the session lasts.
+    pub(super) keeps: bool,
 }
 
 // === impl Opinion ===
@@ -27,7 +29,10 @@ impl Opinion {
     pub(super) fn of(guards: &[Arc<dyn Guard>], said: &str, known: &[Arc<CompleteTurn>]) -> Self {
         let mut opinion = Self::default();
         for guard in guards {
-            match guard.inspect(&Heard { text: said, history: known }) {
+            let heard = Heard { text: said, history: known };
+            let verdict = guard.inspect(&heard);
+            opinion.keeps |= guard.keeps(&heard, &verdict);
+            match verdict {
                 Verdict::Allow => {}
                 Verdict::Annotate { instruction, flags } => {
                     opinion.safety.raise_all(flags, SafetyAction::Annotated);

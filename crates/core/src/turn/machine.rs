@@ -411,8 +411,9 @@ impl Turn {
     }
 
     /// Does what the guards want done; their answer, if they have one.
-    fn heed(&mut self, Opinion { safety, instructions, answer }: Opinion) -> Option<String> {
+    fn heed(&mut self, Opinion { safety, instructions, answer, keeps }: Opinion) -> Option<String> {
         self.safety.merge(safety);
+        self.pinned |= keeps;
         for instruction in instructions {
             self.request.system.push_str("\n\n");
             self.request.system.push_str(&instruction);

@@ -316,6 +316,44 @@ fn a_guard_can_instruct_the_model() {
     assert_eq!(call.request().system, "You coach.\n\nBe gentle.");
 }
 
+/// Finds nothing grave, and wants the turn kept all the same.
+struct Keeps;
+
+impl Guard for Keeps {
+    fn inspect(&self, _heard: &Heard<'_>) -> Verdict {
+        Verdict::Allow
+    }
+
+    fn keeps(&self, heard: &Heard<'_>, _verdict: &Verdict) -> bool {
+        heard.text == "I'm safe now"
+    }
+}
+
+#[test]
+fn a_guard_says_which_turns_a_session_must_still_know() {
+    let pinned = |text: &str| {
+        let call = asked(TurnRequest::new(text).guard(Keeps).begin(Vec::new()));
+        done(call.answered(answer(vec![said("Good.")], "end_turn"))).keepsake.expect("it is kept").pinned
+    };
+    assert!(pinned("I'm safe now") && !pinned("And lunch?"));
+}
+
+/// Each flag with what was done because of it, not with what was done in the turn.
+#[test]
+fn each_flag_knows_what_was_done_because_of_it() {
+    const OTHER: Flag =
+        Flag { kind: Cow::Borrowed("medication"), rule: Cow::Borrowed("dose"), severity: Severity::Info };
+    let request = TurnRequest::new("Hi")
+        .guard(Says(|| Verdict::Annotate { instruction: "Be gentle.".into(), flags: vec![OTHER] }))
+        .guard(Says(|| Verdict::Answer { text: "I hear you.".into(), flags: vec![FLAG] }));
+    let safety = done(request.begin(Vec::new())).safety;
+    let told: Vec<(&str, &str)> = safety
+        .flags_and_done()
+        .map(|(flag, done)| (flag.rule.as_ref(), done.map_or("unknown", |done| done.as_str())))
+        .collect();
+    assert_eq!(told, [("dose", "annotated"), ("hopelessness", "answered")]);
+}
+
 /// Answers whoever says something for the second time.
 struct Repeats;
 
