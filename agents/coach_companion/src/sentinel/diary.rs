@@ -40,9 +40,9 @@ impl Noted {
     fn since(diary: &[DiaryEntry], oldest: Date, person: &Person) -> Self {
         let mut recent: Vec<&DiaryEntry> = diary.iter().filter(|entry| entry.date >= oldest).collect();
         recent.sort_by_key(|entry| entry.date);
-        let notes = recent.into_iter().rev().filter_map(|entry| entry.note.as_ref()).take(MOST_NOTES);
+        let newest = recent.into_iter().rev().filter_map(|entry| entry.note.as_ref()).take(MOST_NOTES);
         let mut noted = Self::default();
-        for finding in notes.flat_map(|note| find_in(note.as_str(), person)) {
+        for finding in newest.flat_map(|note| find_in(note.as_str(), person)) {
             // That a medicine was taken is what a diary is for.
             let matters = finding.severity >= Severity::Elevated || finding.kind == Kind::Pregnancy;
             match noted.findings.iter_mut().find(|known| known.kind == finding.kind) {

@@ -251,16 +251,14 @@ impl Safety {
     fn add(&mut self, flag: Flag, done: SafetyAction) {
         self.severity = self.severity.max(flag.severity);
         self.done.resize(self.flags.len(), SafetyAction::None);
-        match self.flags.iter().position(|known| known.kind == flag.kind && known.rule == flag.rule) {
-            Some(place) => {
-                let known = &mut self.flags[place];
-                known.severity = known.severity.max(flag.severity);
-                self.done[place] = self.done[place].max(done);
-            }
-            None => {
-                self.flags.push(flag);
-                self.done.push(done);
-            }
+        let known = self.flags.iter().position(|known| known.kind == flag.kind && known.rule == flag.rule);
+        if let Some(place) = known {
+            let known = &mut self.flags[place];
+            known.severity = known.severity.max(flag.severity);
+            self.done[place] = self.done[place].max(done);
+        } else {
+            self.flags.push(flag);
+            self.done.push(done);
         }
     }
 }

@@ -219,7 +219,7 @@ impl CompleteTurn {
 
     /// The turn as one that tells of others.
     #[must_use]
-    pub(crate) fn as_summary(self) -> Self {
+    pub(crate) fn into_summary(self) -> Self {
         Self { is_summary: true, ..self }
     }
 

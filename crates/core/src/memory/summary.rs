@@ -108,7 +108,7 @@ pub(super) fn as_turn(summary: &super::Summary) -> Option<Arc<CompleteTurn>> {
         summary.text
     );
     let told = complete([Message::user(told), Message::assistant("I have read the summary.")]);
-    told.into_iter().next().map(|turn| Arc::new(turn.as_summary()))
+    told.into_iter().next().map(|turn| Arc::new(turn.into_summary()))
 }
 
 // === asking ===
