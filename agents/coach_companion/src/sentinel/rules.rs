@@ -1,7 +1,10 @@
 //! The sentinel's rules: the files of `data/sentinel`, one a kind.
 
 use std::cmp::Reverse;
+use std::io::Read as _;
 use std::sync::LazyLock;
+
+use flate2::read::DeflateDecoder;
 
 use super::finding::{Finding, severity};
 use super::kind::Kind;
@@ -9,21 +12,13 @@ use super::text::Text;
 use super::theirs;
 use crate::rules::RuleSet;
 
-/// The rules, as the build wrote them.
+/// The rules, as the build packed them: a file a line.
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sentinel.deflate"));
+
 static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
-    RuleSet::read([
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/self_harm.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/third_party.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/medical_emergency.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/domestic_abuse.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/eating_disorder.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/low_mood.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/minor.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/unsafe_goal.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/pregnancy.json")),
-        include_str!(concat!(env!("OUT_DIR"), "/sentinel/medication.json")),
-    ])
-    .expect("the tests read every rule")
+    let mut files = String::new();
+    DeflateDecoder::new(PACKED).read_to_string(&mut files).expect("the build has packed it");
+    RuleSet::read(files.lines()).expect("the tests read every rule")
 });
 
 /// What the rules find in a message, each rule once, the gravest first. What it tells of others is read as they would
