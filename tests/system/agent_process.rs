@@ -94,8 +94,8 @@ fn an_error_in_the_log_has_its_type_its_sentence_and_its_place() {
     assert_eq!(answer.status, 500, "{}", answer.body);
     let (_, log) = agent.end();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
-    let error = lines.into_iter().find(|line| line["errorType"] == "ModelError").expect("the failure is logged");
-    assert_eq!(error["level"], "ERROR");
+    let error = lines.into_iter().find(|line| line["message"] == "turn failed").expect("the failure is logged");
+    assert_eq!((&error["level"], &error["errorType"]), (&"ERROR".into(), &"AccessDenied".into()));
     assert!(error["errorMessage"].as_str().expect("a sentence").contains("bedrock:InvokeModel"), "{error}");
     assert!(error["location"].as_str().expect("a place").contains(".rs:"), "{error}");
 }

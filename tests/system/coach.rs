@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agentcore_runtime::core::signal::measure;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
@@ -118,7 +119,7 @@ fn safety(agent: &Agent, session: &str, prompt: &str) -> Value {
 
 /// What CloudWatch makes of lines in its embedded metric format: how often each metric was counted, by the values of
 /// its dimensions.
-fn metrics(lines: &[Value]) -> BTreeMap<String, u64> {
+fn flags_counted(lines: &[Value]) -> BTreeMap<String, u64> {
     let mut counted = BTreeMap::new();
     for line in lines {
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
@@ -126,6 +127,9 @@ fn metrics(lines: &[Value]) -> BTreeMap<String, u64> {
                 .flat_map(|metric| list(&directive["Dimensions"]).map(move |dimensions| (metric, dimensions)))
             {
                 let name = metric["Name"].as_str().expect("a metric has a name");
+                if name != measure::SAFETY_FLAGS {
+                    continue;
+                }
                 let of =
                     |dimension: &Value| line[dimension.as_str().expect("a name")].as_str().expect("a value").to_owned();
                 let values: Vec<String> = list(dimensions).map(of).collect();
@@ -175,7 +179,7 @@ fn a_flag_is_in_the_answer_in_the_log_and_in_the_metrics_and_no_word_is() {
     self_harm gentle_session info replaced a-session-of-the-coachs-tests-0123456789
     ");
     assert!(flags.iter().all(|line| line["actor"] == flags[0]["actor"] && line["requestId"].is_string()), "{flags:?}");
-    insta::assert_debug_snapshot!(metrics(&lines), @r#"
+    insta::assert_debug_snapshot!(flags_counted(&lines), @r#"
     {
         "AgentCore/coach_companion SafetyFlags []": 4,
         "AgentCore/coach_companion SafetyFlags [crisis]": 1,

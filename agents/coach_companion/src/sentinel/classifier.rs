@@ -8,8 +8,11 @@
 //! `data/classifier.bin`, how they were made and how good they are in `data/classifier.md`; `cargo run --release -p
 //! coach_companion --example train_classifier` makes both from the tuning split of the evaluation.
 
+use std::io::Read as _;
 use std::ops::Range;
 use std::sync::LazyLock;
+
+use flate2::read::DeflateDecoder;
 
 use agentcore_runtime::prelude::Severity;
 
@@ -50,8 +53,14 @@ const RARITY_STEPS: f32 = 16.0;
 /// How long a feature is in the file: its hash, its rarity, its weights.
 const ENTRY: usize = 4 + 1 + OUTCOMES;
 
-static MODEL: LazyLock<Weights> =
-    LazyLock::new(|| Weights::read(include_bytes!("../../data/classifier.bin")).expect("the tests read it"));
+/// The weights, as the build packed them.
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/classifier.deflate"));
+
+static MODEL: LazyLock<Weights> = LazyLock::new(|| {
+    let mut weights = Vec::new();
+    DeflateDecoder::new(PACKED).read_to_end(&mut weights).expect("the build has packed it");
+    Weights::read(&weights).expect("the tests read it")
+});
 
 /// What features are made of. The features of either sort are brought to the same length, so that the letters, which
 /// are many, do not drown the words.
