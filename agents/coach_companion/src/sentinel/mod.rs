@@ -14,7 +14,6 @@
 
 pub mod answers;
 pub mod classifier;
-pub mod concepts;
 pub mod finding;
 pub mod goals;
 pub mod kind;
