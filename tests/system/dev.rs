@@ -59,8 +59,8 @@ fn a_turn_is_one_line_with_what_it_took_and_cost() {
     assert!(!said.contains("InvocationCount"), "no line of the agent's log is shown as well: {said}");
     let turns: Vec<_> = said.lines().filter(|line| line.starts_with("coach_companion  a-se…  turn ")).collect();
     insta::assert_snapshot!(unchanging(&turns.join("\n")), @r#"
-    coach_companion  a-se…  turn 1   first token <n> ms   total <n> ms   1202 in  36 out   0.0041 USD   end_turn   1 retry  0 flags
-    coach_companion  a-se…  turn 2   first token -   total <n> ms   1248 in  38 out   0.0043 USD   end_turn   0 retries  0 flags
+    coach_companion  a-se…  turn 1   first token <n> ms   total <n> ms   1292 in  36 out   0.0044 USD   end_turn   1 retry  0 flags
+    coach_companion  a-se…  turn 2   first token -   total <n> ms   1338 in  38 out   0.0046 USD   end_turn   0 retries  0 flags
     coach_companion  a-se…  turn 3   first token -   total <n> ms   0 in  0 out   0.0000 USD   end_turn   0 retries  1 flag
     coach_companion  a-se…  turn 4   first token -   total <n> ms   0 retries  0 flags   the agent answered 400 Bad Request: {"error":"`prompt` is blank; send what the user wrote, or leave it out to let the agent open the conversation","code":"invalid_payload","request_id":"<id>"}
     "#);
