@@ -261,7 +261,7 @@ impl Toolbox {
     /// Puts one more tool in.
     ///
     /// # Panics
-    /// When another has its name, or Bedrock would refuse how the model is told about it: see [`ToolRefused`].
+    /// When another has its name, or Bedrock would refuse how the model is told about it, which the error says.
     pub fn add(&mut self, tool: impl Tool) {
         self.add_shared(Arc::new(tool));
     }

@@ -1,6 +1,6 @@
 //! Traces of agents, where somebody reads along: OTLP over HTTP in protobuf, which every OpenTelemetry SDK speaks.
 //!
-//! What comes is decoded by OpenTelemetry's own definitions, told as a [`Notice`](crate::Notice) and not kept. An
+//! What comes is decoded by OpenTelemetry's own definitions, told as a [`Notice`] and not kept. An
 //! SDK that is given an endpoint sends metrics and log records there as well; those are taken and let go, or the
 //! agent would complain of a collector that is half there.
 
