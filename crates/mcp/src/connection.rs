@@ -19,6 +19,7 @@ use rmcp::{ClientHandler, model::Tool};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use crate::departure::{Departing, Departure};
 use crate::http_server::{causes, has_not_arrived, reason, refusal};
 use crate::link::Link;
 use crate::result;
@@ -93,11 +94,15 @@ impl Connection {
             match transport {
                 Transport::Stdio(server) => {
                     let process = server.start(namespace).map_err(ConnectError::Start)?;
-                    serve_client_with_lifecycle(listener, process, mode).await.map_err(ConnectError::greeting)
+                    serve_client_with_lifecycle(listener, Departing(process), mode)
+                        .await
+                        .map_err(ConnectError::greeting)
                 }
                 Transport::Http(server) => {
                     let transport = server.connect().map_err(ConnectError::Client)?;
-                    serve_client_with_lifecycle(listener, transport, mode).await.map_err(ConnectError::greeting)
+                    serve_client_with_lifecycle(listener, Departing(transport), mode)
+                        .await
+                        .map_err(ConnectError::greeting)
                 }
             }
         };
@@ -155,10 +160,16 @@ impl Connection {
             return Err(CallError::Failed(ToolFailure::InvalidInput(reason)));
         };
         let parameters = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(parameters));
+        let mut request = CallToolRequest::new(parameters);
+        let departure = Departure::default();
+        departure.go_with(&mut request.extensions);
+        let request = ClientRequest::CallToolRequest(request);
         let sent = self.peer().send_request_with_option(request, PeerRequestOptions::no_options()).await;
         let mut call = InFlight::new(sent.map_err(|_| CallError::NotSent)?, call, &self.heard);
-        call.answer().await
+        match call.answer().await {
+            Err(CallError::Lost) if !departure.has_left() => Err(CallError::NotSent),
+            answered => answered,
+        }
     }
 
     fn peer(&self) -> &Peer<RoleClient> {

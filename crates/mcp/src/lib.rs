@@ -102,6 +102,7 @@
 //! [`StdioServer::env`] says, and nothing else: it does not see the agent's credentials.
 
 mod connection;
+mod departure;
 mod http_server;
 mod link;
 mod name;
