@@ -420,7 +420,7 @@ fn is_joined(word: &str) -> bool {
 
 /// Whether a word that signs are in has a meaning, so that they are letters.
 fn is_known(word: &str) -> bool {
-    SPELLINGS.contains_key(word) || concepts::of(word).is_some()
+    SPELLINGS.contains_key(word) || concepts::has(word)
 }
 
 /// Whether a mark in a number parts thousands: "1,000", "1.000 kcal". A full stop does so only where the number is one

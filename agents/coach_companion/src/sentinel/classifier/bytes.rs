@@ -1,0 +1,64 @@
+//! Numbers out of the file of weights and into it, in little-endian order.
+
+/// What is left of the bytes.
+#[derive(Debug)]
+pub struct Reader<'a>(pub &'a [u8]);
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// The next bytes; none where there are too few.
+    pub fn array<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    /// The next whole number.
+    pub fn number(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// How many of something follow.
+    pub fn count(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
+    }
+
+    /// The next fractions.
+    pub fn floats<const COUNT: usize>(&mut self) -> Option<[f32; COUNT]> {
+        let mut floats = [0.0; COUNT];
+        for float in &mut floats {
+            *float = f32::from_le_bytes(self.array()?);
+        }
+        Some(floats)
+    }
+
+    /// The next steps, each a byte and worth `step`.
+    pub fn steps(&mut self, count: usize, step: f32) -> Option<Vec<f32>> {
+        let (bytes, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(bytes.iter().map(|byte| f32::from(byte.cast_signed()) * step).collect())
+    }
+}
+
+/// Adds fractions.
+pub fn write_floats(bytes: &mut Vec<u8>, floats: impl IntoIterator<Item = f32>) {
+    bytes.extend(floats.into_iter().flat_map(f32::to_le_bytes));
+}
+
+/// Adds numbers in steps of a byte each, after what a step is worth. One number in ten thousand is cut off, so that the
+/// rest is told apart more finely.
+#[expect(clippy::cast_possible_truncation, reason = "clamped")]
+pub fn write_steps(bytes: &mut Vec<u8>, numbers: &[f32]) {
+    let step = step_of(numbers.iter().copied());
+    write_floats(bytes, [step]);
+    bytes.extend(numbers.iter().map(|number| ((number / step).round().clamp(-127.0, 127.0) as i8).cast_unsigned()));
+}
+
+/// What a step of a byte is worth, so that all numbers but one in ten thousand can be told in steps.
+pub fn step_of(numbers: impl Iterator<Item = f32>) -> f32 {
+    let mut sizes: Vec<f32> = numbers.map(f32::abs).collect();
+    sizes.sort_by(f32::total_cmp);
+    let largest = sizes.get(sizes.len().saturating_sub(1 + sizes.len() / 10_000)).copied().unwrap_or(1.0);
+    (largest / 127.0).max(f32::MIN_POSITIVE)
+}
