@@ -63,8 +63,6 @@ pub mod attribute {
     pub const TOOL_CALL: &str = "gen_ai.tool.call.id";
     /// The kind of error, absent where there was none.
     pub const ERROR: &str = "error.type";
-    /// The request, as callers and the log know it.
-    pub const REQUEST: &str = "agentcore.request_id";
     /// From the question to the first token of the answer, in seconds.
     pub const FIRST_TOKEN: &str = "agentcore.first_token_seconds";
     /// How often models were called for one answer; 1 when nothing went wrong.

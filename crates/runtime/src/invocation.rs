@@ -36,7 +36,7 @@ use crate::admission::{Admission, Admitted};
 use crate::audit;
 use crate::failure::Failure;
 use crate::payload;
-use crate::telemetry::invocation::{self, report};
+use crate::telemetry::invocation as telemetry;
 
 /// How many events may wait for a slow reader before the model is made to wait as well.
 const EVENTS_AHEAD: usize = 32;
@@ -70,6 +70,7 @@ pub(crate) struct Accepted {
 pub(crate) struct Invocation {
     /// What the model and its tools say meanwhile, where it was asked for.
     pub(crate) events: Option<mpsc::Receiver<TurnEvent>>,
+    began: Instant,
     end: JoinHandle<Result<Answered, Failure>>,
     _cut: DropGuard,
 }
@@ -222,7 +223,7 @@ impl<A: Agent> Invoker<A> {
             Performance { agent: A::NAME, sessions: self.sessions.clone(), answers: Arc::clone(&self.answers), stage };
         let turn = performance.turn(accepted, place).in_current_span();
         let end = self.turns.spawn_on(turn, &self.work);
-        Invocation { events, end, _cut: cut.drop_guard() }
+        Invocation { events, began: Instant::now(), end, _cut: cut.drop_guard() }
     }
 }
 
@@ -231,7 +232,12 @@ impl<A: Agent> Invoker<A> {
 impl Invocation {
     /// Waits for the turn to end and to be stored.
     pub(crate) async fn end(self) -> Result<Answered, Failure> {
-        self.end.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
+        self.end.await.unwrap_or_else(|_panicked| {
+            // The turn itself can no longer say what became of it.
+            let failure = Failure::internal();
+            telemetry::refused(&failure, self.began);
+            Err(failure)
+        })
     }
 }
 
@@ -262,7 +268,7 @@ impl Performance {
         };
         gather_tools(&mut request, &self.stage).await;
         let outcome = self.perform(request, &key, &session).await;
-        report(&outcome, began, self.first_token());
+        telemetry::report(&outcome, began, self.first_token());
         audit::record(self.agent, &key, &outcome.safety);
         let (answered, keepsake) = answered(outcome, context);
         if let Some(keepsake) = keepsake {
@@ -304,7 +310,7 @@ impl Performance {
         match request.begin(Vec::new()) {
             step @ Step::Done(_) => {
                 let outcome = drive(step, &self.stage).await;
-                report(&outcome, began, self.first_token());
+                telemetry::report(&outcome, began, self.first_token());
                 audit::record(self.agent, key, &outcome.safety);
                 answered(outcome, context).0
             }
@@ -314,12 +320,14 @@ impl Performance {
 
     async fn perform(&self, request: TurnRequest, key: &SessionKey, session: &OpenSession) -> TurnOutcome {
         let room = CONTEXT_TOKENS.saturating_sub(request.estimated_tokens());
-        let step = if request.replies().is_empty() {
-            request.begin(session.earlier(room))
-        } else {
-            let paused = session.paused().cloned().unwrap_or_default();
-            request.resume(session.earlier_than_paused(room), paused)
-        };
+        let step = telemetry::guards(&request).in_scope(|| {
+            if request.replies().is_empty() {
+                request.begin(session.earlier(room))
+            } else {
+                let paused = session.paused().cloned().unwrap_or_default();
+                request.resume(session.earlier_than_paused(room), paused)
+            }
+        });
         let call = match choose_route(step, &self.stage).await {
             Step::CallModel(call) => call,
             step => return drive(step, &self.stage).await,
@@ -345,7 +353,7 @@ where
     Failure: From<&'a E>,
 {
     let failure = Failure::from(error);
-    invocation::refused(&failure, began);
+    telemetry::refused(&failure, began);
     failure
 }
 
@@ -362,5 +370,53 @@ fn answered(outcome: TurnOutcome, context: Context) -> (Result<Answered, Failure
 async fn remember(session: OpenSession, keepsake: Keepsake) {
     if session.remember(keepsake).await == Stored::Soon {
         tracing::warn!("the memory is slow; the answer leaves before its turn is stored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::sync::Mutex;
+
+    use agentcore_core::signal::measure;
+    use tracing::field::{Field, Visit};
+    use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
+
+    use super::*;
+
+    /// What lines counted, by metric.
+    #[derive(Clone, Default)]
+    struct Counted(Arc<Mutex<Vec<(String, u64)>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Counted {
+        fn on_event(&self, event: &tracing::Event<'_>, _: LayerContext<'_, S>) {
+            event.record(&mut self.clone());
+        }
+    }
+
+    impl Visit for Counted {
+        fn record_u64(&mut self, field: &Field, value: u64) {
+            self.0.lock().expect("no panic").push((field.name().to_owned(), value));
+        }
+
+        fn record_i64(&mut self, field: &Field, value: i64) {
+            self.record_u64(field, value.unsigned_abs());
+        }
+
+        fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_panics_is_counted_as_an_error_all_the_same() {
+        let counted = Counted::default();
+        let _heard = tracing::subscriber::set_default(tracing_subscriber::registry().with(counted.clone()));
+        let end = tokio::spawn(async { panic!("as an agent's tool must not") });
+        let invocation =
+            Invocation { events: None, began: Instant::now(), end, _cut: CancellationToken::new().drop_guard() };
+        assert_eq!(invocation.end().await.err(), Some(Failure::internal()));
+        let counted = counted.0.lock().expect("no panic");
+        for measure in [measure::INVOCATIONS, measure::ERRORS] {
+            assert!(counted.contains(&(measure.to_owned(), 1)), "{measure} is not among {counted:?}");
+        }
     }
 }

@@ -237,6 +237,11 @@ impl TurnRequest {
         self.actor.as_deref()
     }
 
+    /// Whether any guard reads what the user says, one of an agent's among several included.
+    pub fn is_guarded(&self) -> bool {
+        !self.guards.is_empty() || self.routes.iter().any(|route| route.request.is_guarded())
+    }
+
     /// What a person answered to a tool's questions; none in a turn that begins anew.
     pub fn replies(&self) -> &[Reply] {
         &self.replies

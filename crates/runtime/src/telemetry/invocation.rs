@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use agentcore_core::guard::Safety;
-use agentcore_core::signal::{attribute, measure, span};
-use agentcore_core::turn::{TurnError, TurnOutcome};
+use agentcore_core::signal::{self, attribute, measure, span};
+use agentcore_core::turn::{TurnError, TurnOutcome, TurnRequest};
 use axum::http::HeaderMap;
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use tracing::Span;
@@ -34,6 +34,11 @@ pub(crate) fn begin(agent: &'static str, headers: &HeaderMap, request_id: &str, 
     invocation.set_attribute(attribute::AGENT, agent);
     invocation.set_attribute(attribute::CONVERSATION, session_id.to_owned());
     invocation
+}
+
+/// The span in which the guards read what the user says; none where nobody does.
+pub(crate) fn guards(request: &TurnRequest) -> Span {
+    if request.is_guarded() { tracing::info_span!(target: signal::SPANS, span::GUARD) } else { Span::none() }
 }
 
 /// What became of a turn: numbers and names, no words of anybody.

@@ -135,13 +135,14 @@ where
             fields.insert("traceId".into(), span.trace_id().to_string().into());
             fields.insert("spanId".into(), span.span_id().to_string().into());
         }
-        let mut line = Line::of(event, fields, Timestamp::now());
+        let now = Timestamp::now();
+        let mut line = Line::of(event, fields, now);
         self.instruments.count_line(&line.fields);
         if let Some(records) = &self.records {
             let members = line.fields.iter().map(|(name, value)| (name.as_str(), value));
             records.put((*event.metadata().level(), None), line.message.as_str(), members, span.as_ref());
         }
-        if let Some(metrics) = embedded::metrics(self.agent, &line.fields, Timestamp::now()) {
+        if let Some(metrics) = embedded::metrics(self.agent, &line.fields, now) {
             line.fields.insert(embedded::MEMBER.into(), metrics);
         }
         if let Ok(line) = serde_json::to_string(&line) {

@@ -202,3 +202,55 @@ impl SpanProcessor for SpanEntrance {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_lost_and_counted_and_keeps_nobody_waiting() {
+        let trouble = Arc::new(Trouble::default());
+        let (_queue, entrance) = open::<usize>(&trouble, |_| Box::pin(std::future::pending()));
+        (0..ROOM).for_each(|signal| entrance.put(signal));
+        assert_eq!(trouble.not_told(), 0);
+        (0..10).for_each(|signal| entrance.put(signal));
+        assert_eq!(trouble.not_told(), 9, "the first was told at once, the others wait for their minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_waits_for_no_clock_and_hands_over_all_in_batches() {
+        let batches = Arc::new(Mutex::new(Vec::new()));
+        let handed = Arc::clone(&batches);
+        let (queue, entrance) = open::<usize>(&Arc::default(), move |signals| {
+            handed.lock().expect("no panic").push(signals);
+            Box::pin(async { Ok(()) })
+        });
+        (0..1_200).for_each(|signal| entrance.put(signal));
+        let began = Instant::now();
+        queue.flush().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let batches = batches.lock().expect("no panic");
+        assert!(
+            batches.iter().all(|batch| batch.len() <= BATCH),
+            "{:?}",
+            batches.iter().map(Vec::len).collect::<Vec<_>>()
+        );
+        assert_eq!(batches.concat(), (0..1_200).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_is_refused_is_lost_and_those_after_it_are_not() {
+        let trouble = Arc::new(Trouble::default());
+        let (queue, entrance) = open::<usize>(&trouble, |signals| {
+            let refused = opentelemetry_sdk::error::OTelSdkError::InternalFailure("refused".into());
+            Box::pin(async move { if signals[0] == 0 { Err(refused) } else { Ok(()) } })
+        });
+        for batch in [0, 1, 0] {
+            entrance.put(batch);
+            queue.flush().await;
+        }
+        assert_eq!(trouble.not_told(), 1, "of two that are lost one was told");
+    }
+}

@@ -31,12 +31,19 @@ impl Trouble {
         self.lost.fetch_add(signals, Ordering::Relaxed);
         if self.may_tell() {
             let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let lost = self.lost.swap(0, Ordering::Relaxed);
             tracing::warn!(
-                { measure::LOST } = self.lost.swap(0, Ordering::Relaxed),
+                { measure::LOST } = lost,
                 error = reason.as_deref().unwrap_or("more came at once than is kept"),
                 "traces or metrics cannot be handed over; check OTEL_EXPORTER_OTLP_ENDPOINT, or the role's rights"
             );
         }
+    }
+
+    /// How much is lost that nobody has been told of.
+    #[cfg(test)]
+    pub(super) fn not_told(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     fn may_tell(&self) -> bool {
