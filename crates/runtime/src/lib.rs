@@ -24,12 +24,12 @@
 //! ```
 //!
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
-//! `POST /invocations`, JSON or server-sent events. Rooms: [`server`] starts and ends the process,
-//! `http` speaks the wire, `payload` reads what was sent, `invocation` leads it through the turn to its answer,
-//! `lambda` is the other wire, for a process that Lambda started, `admission` bounds how much is taken on at
-//! once, `failure` decides
-//! what a caller may know of an error, `health` answers whether the session is busy, `audit` writes
-//! down what guards found, `telemetry` is what an operator sees, and `local_test` tries one payload without a server.
+//! `POST /invocations`, JSON or server-sent events. Rooms: [`server`] starts and ends the process, `protocol` knows
+//! which of AgentCore's protocols it speaks, `http` speaks its own, `payload` reads what was sent, `invocation` leads it
+//! through the turn to its answer, `lambda` is the other wire, for a process that Lambda started, `admission` bounds how
+//! much is taken on at once, `failure` decides what a caller may know of an error, `health` answers whether the session
+//! is busy, `audit` writes down what guards found, `telemetry` is what an operator sees, and `local_test` tries one
+//! payload without a server.
 
 mod admission;
 mod audit;
@@ -40,10 +40,12 @@ mod invocation;
 mod lambda;
 mod local_test;
 mod payload;
+mod protocol;
 pub mod server;
 mod telemetry;
 
 pub use lambda::LambdaError;
+pub use protocol::{Protocol, ProtocolError};
 pub use server::{ServeError, Server, asked_to_end, serve};
 
 /// What an agent's file needs.

@@ -19,6 +19,7 @@ use agentcore_core::memory::sessions::{DEFAULT_QUEUE, Sessions};
 use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
 use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, Overruling, Settings, SettingsError};
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
@@ -26,16 +27,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
 use crate::health::Health;
-use crate::http::{self, Http};
+use crate::http::Http;
 use crate::invocation::Invoker;
 use crate::lambda::{self, InvokeMode, LambdaError};
 use crate::local_test;
+use crate::protocol::{Protocol, ProtocolError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::memory::WatchedMemory;
 use crate::telemetry::model::WatchedModel;
-
-/// Where AgentCore expects the process.
-const PORT: u16 = 8080;
 
 /// How long turns may go on after SIGTERM unless `DRAIN_SECONDS` says otherwise. AgentCore follows soon
 /// with SIGKILL; how soon is not documented.
@@ -72,6 +71,7 @@ pub async fn serve<A: Agent>(agent: A) -> Result<(), ServeError> {
 /// An agent, ready to be served.
 pub struct Server<A> {
     http: Http<A>,
+    protocol: Protocol,
     address: SocketAddr,
     drain: Duration,
     /// Set where the process is a Lambda function's.
@@ -91,6 +91,9 @@ pub enum ServeError {
     /// The environment says something that cannot be.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The protocol that is asked for cannot be spoken.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
     /// The session file cannot be used.
     #[cfg(feature = "file-memory")]
     #[error(transparent)]
@@ -178,9 +181,10 @@ impl<A: Agent> Server<A> {
         let sessions = sessions.summarized_by(model.clone()).queue(queue);
         let mut server = Self::assemble(agent, model, sessions, activity, settings.model.overruling());
         server.function = function;
+        server.protocol = read("AGENTCORE_PROTOCOL").unwrap_or_default().parse()?;
         server.address = SocketAddr::new(
             parsed(read, "HOST", "must be an IP address")?.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            parsed(read, "PORT", "must be a port number, 0 for any free one")?.unwrap_or(PORT),
+            parsed(read, "PORT", "must be a port number, 0 for any free one")?.unwrap_or(server.protocol.port()),
         );
         if let Some(seconds) = parsed::<u32>(read, "DRAIN_SECONDS", "must be a whole number of seconds")? {
             server.drain = Duration::from_secs(seconds.into());
@@ -210,10 +214,18 @@ impl<A: Agent> Server<A> {
         let invoker = Invoker::new(agent, model, overruling, sessions, activity);
         Self {
             http: Http { invoker, health, telemetry: Telemetry::default(), debug: false },
+            protocol: Protocol::default(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             drain: DRAIN,
             function: None,
         }
+    }
+
+    /// Speaks `protocol`, as `AGENTCORE_PROTOCOL` does.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// Answers debug actions, as `AGENTCORE_DEBUG=1` does.
@@ -247,8 +259,9 @@ impl<A: Agent> Server<A> {
             return Ok(lambda::serve(self.http, invoke_mode).await?);
         }
         let end = CancellationToken::new();
+        let protocol = self.protocol;
         let listening = self.listen()?;
-        tracing::info!(agent = A::NAME, address = %listening.address(), "agent listening");
+        tracing::info!(agent = A::NAME, protocol = %protocol, address = %listening.address(), "agent listening");
         tokio::spawn({
             let end = end.clone();
             async move {
@@ -303,7 +316,7 @@ impl<A: Agent> Listening<A> {
         let stop_accepting = end.clone();
         let door = std::thread::Builder::new().name("http".into());
         door.spawn(move || {
-            serve_http(server.http, listener, stop_accepting);
+            serve_routes(server.protocol.router(server.http), listener, stop_accepting);
             let _ = closed.send(());
         })
         .map_err(ServeError::Thread)?;
@@ -333,7 +346,7 @@ fn listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// Serves the wire on this thread, apart from the threads that run turns.
-fn serve_http<A: Agent>(http: Http<A>, listener: std::net::TcpListener, end: CancellationToken) {
+fn serve_routes(routes: Router, listener: std::net::TcpListener, end: CancellationToken) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
@@ -341,7 +354,7 @@ fn serve_http<A: Agent>(http: Http<A>, listener: std::net::TcpListener, end: Can
                 // Events are small and must not wait for each other.
                 let _ = connection.set_nodelay(true);
             });
-            axum::serve(listener, http::router(http)).with_graceful_shutdown(end.cancelled_owned()).await
+            axum::serve(listener, routes).with_graceful_shutdown(end.cancelled_owned()).await
         })
     });
     if let Err(error) = served {

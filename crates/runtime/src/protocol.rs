@@ -1,0 +1,95 @@
+//! The server protocols of AgentCore: which of them a process speaks, and where it is expected.
+//!
+//! A runtime speaks one of them, named by `AGENTCORE_PROTOCOL` as in `CreateAgentRuntime`. Each beside HTTP is a feature
+//! of this crate, so that an agent carries nothing that it does not speak.
+
+use std::fmt;
+use std::str::FromStr;
+
+use agentcore_core::agent::Agent;
+use axum::Router;
+
+use crate::http::{self, Http};
+
+/// A server protocol of AgentCore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// AgentCore's own: `POST /invocations` on port 8080.
+    #[default]
+    Http,
+}
+
+/// Why a protocol cannot be spoken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// AgentCore has no such protocol.
+    #[error("AGENTCORE_PROTOCOL is {0}; it must be HTTP, MCP, A2A or AGUI")]
+    Unknown(String),
+    /// This program was built without it.
+    #[error("AGENTCORE_PROTOCOL={protocol} needs a program that was built with `--features {feature}`")]
+    NotBuiltIn {
+        /// The protocol.
+        protocol: &'static str,
+        /// What to build it with.
+        feature: &'static str,
+    },
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    /// Where AgentCore expects a process that speaks it.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Http => 8080,
+        }
+    }
+
+    /// What is served.
+    pub(crate) fn router<A: Agent>(self, http: Http<A>) -> Router {
+        match self {
+            Self::Http => http::router(http),
+        }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = ProtocolError;
+
+    fn from_str(name: &str) -> Result<Self, ProtocolError> {
+        match name {
+            "" | "HTTP" => Ok(Self::Http),
+            "MCP" => Err(ProtocolError::NotBuiltIn { protocol: "MCP", feature: "mcp" }),
+            "A2A" => Err(ProtocolError::NotBuiltIn { protocol: "A2A", feature: "a2a" }),
+            "AGUI" => Err(ProtocolError::NotBuiltIn { protocol: "AGUI", feature: "ag-ui" }),
+            unknown => Err(ProtocolError::Unknown(unknown.to_owned())),
+        }
+    }
+}
+
+/// As AgentCore writes it.
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Http => "HTTP",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_has_agentcores_name() {
+        assert_eq!(["", "HTTP"].map(str::parse), [Ok(Protocol::Http), Ok(Protocol::Http)]);
+        assert_eq!(Protocol::Http.to_string().parse(), Ok(Protocol::Http));
+    }
+
+    #[test]
+    fn what_cannot_be_spoken_is_told_with_what_to_do() {
+        let error = "grpc".parse::<Protocol>().expect_err("nobody speaks it here");
+        insta::assert_snapshot!(error, @"AGENTCORE_PROTOCOL is grpc; it must be HTTP, MCP, A2A or AGUI");
+    }
+}
