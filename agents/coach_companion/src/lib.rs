@@ -31,6 +31,7 @@ use payload::{CoachPayload, OPENING};
 use prompt::Known;
 use remembered::Remembered;
 use sentinel::Sentinel;
+use serde_json::Value;
 use tools::Coached;
 
 /// Company for people who manage their weight.
@@ -39,8 +40,14 @@ pub struct CoachCompanion;
 impl Agent for CoachCompanion {
     type Payload = CoachPayload;
     const NAME: &'static str = "coach_companion";
+    const DESCRIPTION: &'static str = "Company for people who manage their weight: encourages, answers questions, and \
+                                       does the sums of goals, trends, protein and water. No medical advice.";
     const SAMPLE: &'static str =
         r#"{"prompt": "I had a setback today.", "user_context": {"coaching_style": "gentle"}}"#;
+
+    fn payload_schema() -> Value {
+        schema_of::<CoachPayload>()
+    }
 
     fn turn(&self, payload: CoachPayload, _context: &Context) -> Result<TurnRequest, PayloadError> {
         let mut payload = payload;

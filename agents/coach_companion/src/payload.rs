@@ -6,10 +6,11 @@
 
 use std::fmt;
 
-use agentcore_runtime::prelude::{ContentBlock, Object, Prompt, Reply};
+use agentcore_runtime::prelude::{ContentBlock, JsonSchema, Object, Prompt, Reply};
 use jiff::civil::Date;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// What the model reads when the app opens the conversation without a message.
 pub const OPENING: &str = "[The user has opened the conversation and written nothing yet. Greet them warmly, in \
@@ -25,19 +26,27 @@ const LONGEST_NOTE: usize = 2_000;
 const MOST_ENTRIES: usize = 1_500;
 
 /// The body of an invocation.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct CoachPayload {
+    /// What the user wrote. Without it the coach opens the conversation.
     prompt: Option<String>,
+    /// The same, by another name.
     message: Option<String>,
+    /// Pictures and files, as Bedrock's content blocks.
+    #[schemars(with = "Option<Vec<Map<String, Value>>>")]
     content: Option<Vec<ContentBlock>>,
+    /// Answers to what tools asked in the turn before.
     #[serde(default)]
     replies: Vec<Reply>,
+    /// Whose words they are, where no user id header says so.
     user_id: Option<String>,
+    /// What the app knows of the user.
+    #[schemars(with = "Option<UserContext>")]
     user_context: Option<Object<UserContext>>,
 }
 
 /// What the app knows of the user.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct UserContext {
     /// The tone the user likes.
     pub coaching_style: Option<CoachingStyle>,
@@ -48,62 +57,76 @@ pub struct UserContext {
     /// How much play the user likes.
     pub gamification_preference: Option<Gamification>,
     /// What the user is called.
+    #[schemars(with = "Option<String>", length(min = 1, max = LONGEST_NAME))]
     pub name: Option<Name>,
     /// Where the user lives: whom to call depends on it.
+    #[schemars(with = "Option<String>", regex(pattern = "^[A-Za-z]{2}$"))]
     pub country: Option<CountryCode>,
     /// The language of the app; its region stands in for a country that is not sent.
     #[serde(alias = "locale")]
+    #[schemars(with = "Option<String>", extend("examples" = ["en-IE"]))]
     pub language: Option<LanguageTag>,
     /// Where the user's days begin and end.
+    #[schemars(with = "Option<String>", extend("examples" = ["Europe/Dublin"]))]
     pub time_zone: Option<TimeZoneName>,
     /// The unit the user thinks of weight in.
     pub units: Option<WeightUnit>,
     /// The user's height in centimetres, 90 to 250.
     #[serde(default, deserialize_with = "height")]
+    #[schemars(range(min = 90, max = 250))]
     pub height_cm: Option<f64>,
     /// The user's weight when weighed, in any order; 20 to 400 kg.
     #[serde(default, deserialize_with = "entries")]
+    #[schemars(length(max = MOST_ENTRIES))]
     pub weight_log: Vec<Weighing>,
     /// The weight the user works towards, in kilograms, 20 to 400.
     #[serde(default, deserialize_with = "weight")]
+    #[schemars(range(min = 20, max = 400))]
     pub target_weight_kg: Option<f64>,
     /// What was agreed between the user and the app, in words.
+    #[schemars(with = "Option<String>", length(max = LONGEST_NOTE))]
     pub plan: Option<Note>,
     /// The user's sex: the lowest safe intake depends on it.
     pub sex: Option<Sex>,
     /// The user's age in years, 0 to 120.
     #[serde(default, deserialize_with = "age")]
+    #[schemars(range(min = 0, max = 120))]
     pub age: Option<u8>,
     /// What the user wrote in the app's diary, in any order.
     #[serde(default, deserialize_with = "entries")]
+    #[schemars(length(max = MOST_ENTRIES))]
     pub logs: Vec<DiaryEntry>,
 }
 
 /// One weighing.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 pub struct Weighing {
     /// The day.
+    #[schemars(with = "String", extend("format" = "date"))]
     pub date: Date,
     /// The weight in kilograms, 20 to 400.
     #[serde(deserialize_with = "kilograms")]
+    #[schemars(range(min = 20, max = 400))]
     pub kg: f64,
 }
 
 /// One line of the app's diary.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct DiaryEntry {
     /// The day.
+    #[schemars(with = "String", extend("format" = "date"))]
     pub date: Date,
     /// What it is about.
     pub kind: DiaryKind,
     /// How much: steps, minutes of exercise, glasses of water, grams of protein.
     pub amount: Option<f64>,
     /// What the user wrote to it.
+    #[schemars(with = "Option<String>", length(max = LONGEST_NOTE))]
     pub note: Option<Note>,
 }
 
 /// What a line of the diary is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiaryKind {
     /// Something eaten.
@@ -123,7 +146,7 @@ pub enum DiaryKind {
 }
 
 /// The tone of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CoachingStyle {
     /// Soft and patient.
@@ -137,7 +160,7 @@ pub enum CoachingStyle {
 }
 
 /// What a user works towards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GoalType {
     /// Losing weight.
@@ -149,7 +172,7 @@ pub enum GoalType {
 }
 
 /// How much challenge and achievement language a user likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Gamification {
     /// Much.
@@ -161,7 +184,7 @@ pub enum Gamification {
 }
 
 /// The unit a user thinks of weight in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightUnit {
     /// Kilograms.
@@ -173,7 +196,7 @@ pub enum WeightUnit {
 }
 
 /// A user's sex, as tables of safe intakes know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sex {
     /// Female.

@@ -20,6 +20,7 @@ pub struct TestAgent;
 impl Agent for TestAgent {
     type Payload = Prompt;
     const NAME: &'static str = "test_agent";
+    const DESCRIPTION: &'static str = "Greets, and answers in a line or two: shows whether a deployment works.";
 
     fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
         Ok(payload.turn_or_opening(OPENING)?.system(PERSONA).max_tokens(512).temperature(0.7))

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::activity::{Activity, Busy};
-use crate::payload::PayloadError;
+use crate::payload::{PayloadError, Prompt};
+use crate::tool::typed::schema_of;
 use crate::turn::TurnRequest;
 
 /// Turns payloads into turns.
@@ -38,8 +40,17 @@ pub trait Agent: Send + Sync + 'static {
     /// The agent's name: `[a-zA-Z][a-zA-Z0-9_]{0,47}`, as AgentCore allows it.
     const NAME: &'static str;
 
+    /// What the agent is for, in a sentence or two. A model that may call the agent as a tool chooses it by this.
+    const DESCRIPTION: &'static str = "";
+
     /// The payload that `--local-test` sends.
     const SAMPLE: &'static str = r#"{"prompt": "Hello! What can you do for me?"}"#;
+
+    /// The JSON schema of the payload, an object's, for callers who are told what to send: that of [`Prompt`]. An agent
+    /// with a payload of its own says [`schema_of::<Self::Payload>()`](schema_of).
+    fn payload_schema() -> Value {
+        schema_of::<Prompt>()
+    }
 
     /// Makes a turn of a payload. Must not block: it runs on the path of every invocation.
     ///

@@ -6,6 +6,7 @@
 
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -187,7 +188,7 @@ pub struct Question {
 }
 
 /// A person's answer to a [`Question`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reply {
     /// The question's id.
     pub id: String,

@@ -57,7 +57,7 @@ pub mod prelude {
     pub use agentcore_core::message::ContentBlock;
     pub use agentcore_core::payload::{Object, PayloadError, Prompt};
     pub use agentcore_core::router::Router;
-    pub use agentcore_core::tool::typed::{JsonSchema, tool};
+    pub use agentcore_core::tool::typed::{JsonSchema, schema_of, tool};
     pub use agentcore_core::tool::{Reply, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
     pub use agentcore_core::turn::TurnRequest;
 }

@@ -6,9 +6,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::message::{ContentBlock, Reply};
 use crate::turn::TurnRequest;
@@ -35,13 +37,14 @@ pub enum PayloadError {
 
 /// The payload of most agents: `prompt`, or `message` where `prompt` is absent; `content` for pictures and
 /// files; `replies` to what a tool asked.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct Prompt {
     /// What the user wrote.
     pub prompt: Option<String>,
     /// The same, by another name.
     pub message: Option<String>,
     /// The same with pictures and files, as Bedrock's content blocks; instead of the two or beside them.
+    #[schemars(with = "Option<Vec<Map<String, Value>>>")]
     pub content: Option<Vec<ContentBlock>>,
     /// Answers to what tools asked in the turn before.
     #[serde(default)]

@@ -119,7 +119,8 @@ fn misfit(place: &str, reason: impl std::fmt::Display) -> String {
     format!("The arguments do not fit the schema{place}: {reason}.")
 }
 
-fn schema_of<I: JsonSchema>() -> Value {
+/// The JSON schema of a type, whole: types within it are written where they are used.
+pub fn schema_of<I: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     settings.meta_schema = None;
