@@ -27,12 +27,18 @@ pub(crate) struct Admission {
     payloads: Arc<Semaphore>,
 }
 
+/// Room for one payload, which grows with it; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    payloads: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
 /// A turn's place, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     _turn: OwnedSemaphorePermit,
-    payloads: Arc<Semaphore>,
-    payload: Option<OwnedSemaphorePermit>,
+    _payload: Arc<Room>,
 }
 
 // === impl Admission ===
@@ -44,10 +50,14 @@ impl Admission {
         Self { turns, payloads }
     }
 
+    /// No room yet, for a payload that is about to come.
+    pub(crate) fn room(&self) -> Room {
+        Room { payloads: Arc::clone(&self.payloads), held: None }
+    }
+
     /// A place for one more turn, if there is one.
-    pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
-        let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Failure::overloaded())?;
-        Ok(Admitted { _turn: turn, payloads: Arc::clone(&self.payloads), payload: None })
+    pub(crate) fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Failure::overloaded())
     }
 }
 
@@ -60,16 +70,24 @@ impl Default for Admission {
 // === impl Admitted ===
 
 impl Admitted {
+    pub(crate) fn new(turn: OwnedSemaphorePermit, payload: Arc<Room>) -> Self {
+        Self { _turn: turn, _payload: payload }
+    }
+}
+
+// === impl Room ===
+
+impl Room {
     /// Room for a payload of so many bytes, if there is any.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Failure> {
-        let held = self.payload.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = bytes.div_ceil(UNIT).saturating_sub(held);
         if more == 0 {
             return Ok(());
         }
         let more = u32::try_from(more).map_err(|_| Failure::overloaded())?;
         let permit = Arc::clone(&self.payloads).try_acquire_many_owned(more).map_err(|_| Failure::overloaded())?;
-        match &mut self.payload {
+        match &mut self.held {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),
         }
@@ -84,17 +102,16 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_its_turn_is_over() {
         let admission = Admission::new(1, 10_000);
-        let first = admission.admit().expect("there is room");
-        assert_eq!(admission.admit().expect_err("there is none"), Failure::overloaded());
+        let first = admission.turn().expect("there is room");
+        assert_eq!(admission.turn().expect_err("there is none"), Failure::overloaded());
         drop(first);
-        admission.admit().expect("there is room again");
+        assert!(admission.turn().is_ok(), "there is room again");
     }
 
     #[test]
     fn payloads_share_their_room() {
         let admission = Admission::new(9, 10 * UNIT);
-        let mut one = admission.admit().expect("a place");
-        let mut other = admission.admit().expect("a place");
+        let (mut one, mut other) = (admission.room(), admission.room());
         one.grow_to(4 * UNIT).expect("room for four");
         one.grow_to(6 * UNIT).expect("room for two more");
         assert_eq!(other.grow_to(5 * UNIT), Err(Failure::overloaded()));

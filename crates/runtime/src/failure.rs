@@ -12,6 +12,7 @@ use agentcore_core::model::ModelError;
 use agentcore_core::payload::PayloadError;
 use agentcore_core::turn::TurnError;
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 
 /// How long a throttled caller is asked to wait when the model service does not say: Bedrock's quotas
 /// are counted by the minute, and a few seconds spread the callers out.
@@ -136,6 +137,15 @@ impl Failure {
             | Code::SessionBusy
             | Code::Internal => false,
         }
+    }
+
+    /// What a caller reads of it.
+    pub(crate) fn told(&self, request_id: &str) -> Value {
+        let mut told = json!({ "error": self.sentence, "code": self.code.as_str(), "request_id": request_id });
+        if let Some(details) = &self.details {
+            told["details"] = details.as_str().into();
+        }
+        told
     }
 
     fn passing(code: Code, sentence: &str, wait: Duration) -> Self {

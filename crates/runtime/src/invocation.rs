@@ -89,6 +89,37 @@ pub(crate) struct Answered {
     pub(crate) questions: Vec<Question>,
 }
 
+/// A whole answer, as callers of the old agents read it, and the members they gained.
+#[derive(Serialize)]
+pub(crate) struct WholeAnswer<'a> {
+    response: &'a Message,
+    session_id: &'a str,
+    stop_reason: &'a StopReason,
+    usage: Usage,
+    safety: &'a Safety,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[Question]>::is_empty")]
+    questions: &'a [Question],
+}
+
+// === impl Answered ===
+
+impl Answered {
+    /// The answer in one piece.
+    pub(crate) fn whole(&self) -> WholeAnswer<'_> {
+        WholeAnswer {
+            response: &self.message,
+            session_id: &self.session_id,
+            stop_reason: &self.stop_reason,
+            usage: self.usage,
+            safety: &self.safety,
+            output: self.output.as_ref(),
+            questions: &self.questions,
+        }
+    }
+}
+
 // === impl Invoker ===
 
 impl<A> Clone for Invoker<A> {
@@ -139,6 +170,12 @@ impl<A: Agent> Invoker<A> {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Where turns run.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn work(&self) -> &Handle {
+        &self.work
     }
 
     pub(crate) fn admission(&self) -> &Admission {

@@ -10,6 +10,8 @@ use agentcore_core::agent::Agent;
 use axum::Router;
 
 use crate::http::{self, Http};
+#[cfg(feature = "mcp")]
+use crate::mcp;
 
 /// A server protocol of AgentCore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +20,9 @@ pub enum Protocol {
     /// AgentCore's own: `POST /invocations` on port 8080.
     #[default]
     Http,
+    /// The Model Context Protocol: streamable HTTP at `POST /mcp` on port 8000. The agent is a tool.
+    #[cfg(feature = "mcp")]
+    Mcp,
 }
 
 /// Why a protocol cannot be spoken.
@@ -43,6 +48,8 @@ impl Protocol {
     pub fn port(self) -> u16 {
         match self {
             Self::Http => 8080,
+            #[cfg(feature = "mcp")]
+            Self::Mcp => 8000,
         }
     }
 
@@ -50,6 +57,8 @@ impl Protocol {
     pub(crate) fn router<A: Agent>(self, http: Http<A>) -> Router {
         match self {
             Self::Http => http::router(http),
+            #[cfg(feature = "mcp")]
+            Self::Mcp => mcp::router(http),
         }
     }
 }
@@ -60,6 +69,9 @@ impl FromStr for Protocol {
     fn from_str(name: &str) -> Result<Self, ProtocolError> {
         match name {
             "" | "HTTP" => Ok(Self::Http),
+            #[cfg(feature = "mcp")]
+            "MCP" => Ok(Self::Mcp),
+            #[cfg(not(feature = "mcp"))]
             "MCP" => Err(ProtocolError::NotBuiltIn { protocol: "MCP", feature: "mcp" }),
             "A2A" => Err(ProtocolError::NotBuiltIn { protocol: "A2A", feature: "a2a" }),
             "AGUI" => Err(ProtocolError::NotBuiltIn { protocol: "AGUI", feature: "ag-ui" }),
@@ -73,6 +85,8 @@ impl fmt::Display for Protocol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Http => "HTTP",
+            #[cfg(feature = "mcp")]
+            Self::Mcp => "MCP",
         })
     }
 }

@@ -1,18 +1,19 @@
 //! Takes a body in: up to AgentCore's 100 MB, in one buffer, and no further.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, header};
+use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admission, Admitted, Room};
 use crate::failure::{Code, Failure};
 
 /// The largest payload of `InvokeAgentRuntime`, in bytes. Source: its service model.
-const LARGEST: usize = 100_000_000;
+pub(crate) const LARGEST: usize = 100_000_000;
 
 /// How much more of a body that is not taken is read and thrown away. A client that is still sending
 /// when the connection closes never sees why.
@@ -22,7 +23,7 @@ const POLITENESS: usize = 100_000_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A body that has not been read yet.
-pub(super) struct Payload {
+pub(crate) struct Payload {
     body: Body,
     announced: usize,
     waits_for_leave: bool,
@@ -31,39 +32,45 @@ pub(super) struct Payload {
 // === impl Payload ===
 
 impl Payload {
-    pub(super) fn of(request: Request<Body>) -> Self {
-        let announced = announced_length(request.headers());
-        let waits_for_leave = request.headers().contains_key(header::EXPECT);
-        Self { body: request.into_body(), announced, waits_for_leave }
+    pub(crate) fn of(headers: &HeaderMap, body: Body) -> Self {
+        let announced = announced_length(headers);
+        let waits_for_leave = headers.contains_key(header::EXPECT);
+        Self { body, announced, waits_for_leave }
     }
 
     /// Reads the whole body, if there is room for one more turn and for its payload.
+    pub(super) async fn read_for_turn(&mut self, admission: &Admission) -> Result<(Bytes, Admitted), Failure> {
+        if self.announced > LARGEST {
+            return Err(too_large());
+        }
+        let turn = admission.turn()?;
+        let (bytes, room) = self.read(admission).await?;
+        Ok((bytes, Admitted::new(turn, Arc::new(room))))
+    }
+
+    /// Reads the whole body, if there is room for it.
     ///
     /// The buffer is made once, of the announced size: grown by doubling, a 100 MB body would need more
     /// than 200 MB for a moment.
-    pub(super) async fn read(&mut self, admission: &Admission) -> Result<(Bytes, Admitted), Failure> {
-        let admitted = admitted(self.announced, admission)?;
-        take(&mut self.body, self.announced, admitted).await
+    pub(crate) async fn read(&mut self, admission: &Admission) -> Result<(Bytes, Room), Failure> {
+        if self.announced > LARGEST {
+            return Err(too_large());
+        }
+        let mut room = admission.room();
+        room.grow_to(self.announced)?;
+        let bytes = take(&mut self.body, self.announced, &mut room).await?;
+        Ok((bytes, room))
     }
 
     /// Lets a client that is still sending come to the end, so that it sees why its payload is not taken.
-    pub(super) async fn throw_away(mut self) {
+    pub(crate) async fn throw_away(mut self) {
         if !self.waits_for_leave {
             let _ = timeout(PATIENCE, throw_away(&mut self.body)).await;
         }
     }
 }
 
-fn admitted(announced: usize, admission: &Admission) -> Result<Admitted, Failure> {
-    if announced > LARGEST {
-        return Err(too_large());
-    }
-    let mut admitted = admission.admit()?;
-    admitted.grow_to(announced)?;
-    Ok(admitted)
-}
-
-async fn take(body: &mut Body, announced: usize, mut admitted: Admitted) -> Result<(Bytes, Admitted), Failure> {
+async fn take(body: &mut Body, announced: usize, room: &mut Room) -> Result<Bytes, Failure> {
     let mut bytes = BytesMut::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let Ok(data) = broken_off(frame)?.into_data() else {
@@ -72,10 +79,10 @@ async fn take(body: &mut Body, announced: usize, mut admitted: Admitted) -> Resu
         if bytes.len() + data.len() > LARGEST {
             return Err(too_large());
         }
-        admitted.grow_to(bytes.len() + data.len())?;
+        room.grow_to(bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
-    Ok((bytes.freeze(), admitted))
+    Ok(bytes.freeze())
 }
 
 fn announced_length(headers: &HeaderMap) -> usize {

@@ -32,7 +32,7 @@ const NOT_HANDED_ON: [&str; 9] = [
 
 /// Reads the context. A call without a session gets one of its own, which its answer names; a call
 /// without a request id gets a UUID.
-pub(super) fn read(headers: &HeaderMap) -> Context {
+pub(crate) fn read(headers: &HeaderMap) -> Context {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let named = |name| text(name).filter(|value| !value.trim().is_empty());
     let secret = |name| named(name).map(Secret::new);

@@ -4,7 +4,7 @@
 //! other thread.
 
 mod actions;
-mod body;
+pub(crate) mod body;
 pub(crate) mod context;
 mod events;
 
@@ -12,18 +12,13 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use agentcore_core::agent::{Agent, Context};
-use agentcore_core::guard::Safety;
 use agentcore_core::memory::sessions::{OpenError, Place};
-use agentcore_core::message::{Message, StopReason, Usage};
-use agentcore_core::tool::Question;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use serde::Serialize;
-use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -46,20 +41,6 @@ pub(crate) struct Http<A> {
     pub(crate) telemetry: Telemetry,
     /// Whether debug actions are answered: `AGENTCORE_DEBUG=1`.
     pub(crate) debug: bool,
-}
-
-/// A whole answer, as callers of the old agents read it, and the members they gained.
-#[derive(Serialize)]
-struct WholeAnswer<'a> {
-    response: &'a Message,
-    session_id: &'a str,
-    stop_reason: &'a StopReason,
-    usage: Usage,
-    safety: &'a Safety,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<&'a Value>,
-    #[serde(skip_serializing_if = "<[Question]>::is_empty")]
-    questions: &'a [Question],
 }
 
 // === impl Http ===
@@ -95,7 +76,7 @@ pub(crate) fn router<A: Agent>(http: Http<A>) -> Router {
         .with_state(http)
 }
 
-async fn ping<A: Agent>(State(http): State<Http<A>>) -> Response {
+pub(crate) async fn ping<A: Agent>(State(http): State<Http<A>>) -> Response {
     json_bytes(StatusCode::OK, ping_body(&http.health))
 }
 
@@ -155,9 +136,10 @@ async fn read_in_place<A: Agent>(
     context: &Context,
 ) -> Result<(Result<Place, OpenError>, (Bytes, Admitted)), Failure> {
     let mut place = Some(http.invoker.arrive(context));
-    let mut payload = Payload::of(request);
+    let (head, body) = request.into_parts();
+    let mut payload = Payload::of(&head.headers, body);
     let read = {
-        let mut reading = pin!(payload.read(http.invoker.admission()));
+        let mut reading = pin!(payload.read_for_turn(http.invoker.admission()));
         if let Ok(read) = timeout(PLACE_KEPT, &mut reading).await {
             read
         } else {
@@ -182,31 +164,14 @@ fn wants_events(headers: &HeaderMap) -> bool {
 }
 
 fn whole(answered: &Answered) -> Response {
-    let answer = WholeAnswer {
-        response: &answered.message,
-        session_id: &answered.session_id,
-        stop_reason: &answered.stop_reason,
-        usage: answered.usage,
-        safety: &answered.safety,
-        output: answered.output.as_ref(),
-        questions: &answered.questions,
-    };
-    match serde_json::to_vec(&answer) {
+    match serde_json::to_vec(&answered.whole()) {
         Ok(body) => json_bytes(StatusCode::OK, body),
         Err(_) => failed(&Failure::internal(), ""),
     }
 }
 
 fn failed(failure: &Failure, request_id: &str) -> Response {
-    let mut body = json!({
-        "error": failure.sentence,
-        "code": failure.code.as_str(),
-        "request_id": request_id,
-    });
-    if let Some(details) = &failure.details {
-        body["details"] = details.as_str().into();
-    }
-    let mut response = json_bytes(failure.code.status(), body.to_string());
+    let mut response = json_bytes(failure.code.status(), failure.told(request_id).to_string());
     if let Some(wait) = failure.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).into());
     }
@@ -214,7 +179,7 @@ fn failed(failure: &Failure, request_id: &str) -> Response {
 }
 
 /// Rounded up: a caller that comes a moment too early is refused again.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
