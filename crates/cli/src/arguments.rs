@@ -52,6 +52,9 @@ pub(crate) struct Dev {
     /// One more agent: any command that serves the AgentCore contract on PORT, or the URL of one that runs
     #[arg(long = "agent", value_name = "NAME=COMMAND")]
     pub(crate) agents: Vec<String>,
+    /// What an agent speaks, HTTP when not said: `NAME=MCP` calls it at `/mcp`, and tells it so in `AGENTCORE_PROTOCOL`
+    #[arg(long = "protocol", value_name = "NAME=PROTOCOL")]
+    pub(crate) protocols: Vec<String>,
     /// Who answers: `scripted`, or `bedrock` for the real service with your credentials
     #[arg(long, default_value = "scripted", value_parser = ["scripted", "bedrock"], conflicts_with = "model_url")]
     pub(crate) model: String,

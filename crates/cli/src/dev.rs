@@ -17,7 +17,8 @@ use agentcore_local::bedrock::{
 };
 use agentcore_local::engine::{OpenAi, OpenAiError, Scripted};
 use agentcore_local::{
-    Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, Notice, SessionTimes, StartError, Traces,
+    Agent, AgentName, AgentNameError, AgentSource, Local, LocalConfig, Notice, Protocol, ProtocolError, SessionTimes,
+    StartError, Traces,
 };
 use agentcore_runtime::core::agent::Agent as _;
 use coach_companion::CoachCompanion;
@@ -49,6 +50,12 @@ pub(crate) enum DevError {
         "--agent {0} names no command; write it as --agent name='command with arguments' or name=http://127.0.0.1:8080"
     )]
     NoCommand(String),
+    #[error("--protocol {0} names no agent and what it speaks; write it as --protocol coach_companion=MCP")]
+    NoProtocol(String),
+    #[error("--protocol {given}: {source}")]
+    Protocol { given: String, source: ProtocolError },
+    #[error("--protocol {given}: there is no agent of that name here; there are {agents}")]
+    ProtocolOfNobody { given: String, agents: String },
     #[error("guardrail {}: cannot be read: {source}", file.display())]
     UnreadableGuardrail { file: PathBuf, source: std::io::Error },
     #[error("guardrail {}: {source}", file.display())]
@@ -68,11 +75,12 @@ pub(crate) async fn run(dev: Dev) -> Result<ExitCode, DevError> {
         traces: if dev.traces { Traces::Told } else { Traces::LeftAlone },
         ..LocalConfig::default()
     };
-    let names: Vec<AgentName> = config.agents.iter().map(|agent| agent.name.clone()).collect();
+    let agents: Vec<(AgentName, Protocol)> =
+        config.agents.iter().map(|agent| (agent.name.clone(), agent.protocol)).collect();
     let local = Local::start(config, bedrock(&dev).await?).await?;
     let mut notices = local.notices();
     // Nobody has to read along: a pipe that closed is no reason to end the agents.
-    let _ = output::line(&told::greeting(local.address(), &dev, &names));
+    let _ = output::line(&told::greeting(local.address(), &dev, &agents));
     tokio::select! {
         () = agentcore_runtime::asked_to_end() => {}
         () = tell(&mut notices) => {}
@@ -145,7 +153,27 @@ fn agents(dev: &Dev) -> Result<Vec<Agent>, DevError> {
         let (name, source) = given.split_once('=').ok_or_else(|| DevError::NoCommand(given.clone()))?;
         agents.insert(name.parse()?, source_of(source).ok_or_else(|| DevError::NoCommand(given.clone()))?);
     }
-    Ok(agents.into_iter().map(|(name, source)| Agent { name, source }).collect())
+    let mut protocols = protocols(dev, &agents)?;
+    let agents = agents.into_iter().map(|(name, source)| {
+        let protocol = protocols.remove(&name).unwrap_or_default();
+        Agent { name, source, protocol }
+    });
+    Ok(agents.collect())
+}
+
+/// What was said of agents' protocols.
+fn protocols(dev: &Dev, agents: &BTreeMap<AgentName, AgentSource>) -> Result<BTreeMap<AgentName, Protocol>, DevError> {
+    let read = |given: &String| {
+        let (name, protocol) = given.split_once('=').ok_or_else(|| DevError::NoProtocol(given.clone()))?;
+        let protocol = protocol.parse().map_err(|source| DevError::Protocol { given: given.clone(), source })?;
+        let name: AgentName = name.parse()?;
+        if agents.contains_key(&name) {
+            return Ok((name, protocol));
+        }
+        let agents = agents.keys().map(AgentName::as_str).collect::<Vec<_>>().join(", ");
+        Err(DevError::ProtocolOfNobody { given: given.clone(), agents })
+    };
+    dev.protocols.iter().map(read).collect()
 }
 
 /// A URL of something that runs, or a command line, which a shell reads as it was typed.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::bedrock::Guardrail;
+use crate::protocol::Protocol;
 
 /// How a local AWS is set up. [`LocalConfig::default`] has no agents and keeps nothing on disk.
 #[derive(Debug, Clone)]
@@ -83,12 +84,15 @@ pub struct Agent {
     pub name: AgentName,
     /// How it runs.
     pub source: AgentSource,
+    /// What it speaks.
+    pub protocol: Protocol,
 }
 
 /// How an agent runs.
 #[derive(Debug, Clone)]
 pub enum AgentSource {
-    /// A program of which every session gets a process. It serves HTTP on the port in `PORT`.
+    /// A program of which every session gets a process. It serves the agent's
+    /// protocol, which it is told in `AGENTCORE_PROTOCOL`, on the port in `PORT`.
     Command {
         /// The program, searched in `PATH` when it is a bare name.
         program: String,

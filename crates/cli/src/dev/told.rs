@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use agentcore_local::{AgentName, Notice, OutputStream, SessionName, traces};
+use agentcore_local::{AgentName, Notice, OutputStream, Protocol, SessionName, traces};
+use agentcore_runtime::core::agent::Agent as _;
+use coach_companion::CoachCompanion;
 use serde_json::Value;
 
 use super::turns::{Door, Heard, Turns};
@@ -16,18 +18,15 @@ pub(super) struct Teller {
     turns: Turns,
 }
 
-/// The first lines: what runs, and three things to paste.
-pub(super) fn greeting(address: SocketAddr, dev: &Dev, agents: &[AgentName]) -> String {
-    let names: Vec<&str> = agents.iter().map(AgentName::as_str).collect();
+/// The first lines: what runs, and some things to paste.
+pub(super) fn greeting(address: SocketAddr, dev: &Dev, agents: &[(AgentName, Protocol)]) -> String {
+    let names: Vec<String> = agents.iter().map(named).collect();
     let endpoint = format!("http://{address}");
     let (model, other) = match (&dev.model_url, dev.model.as_str()) {
         (Some(url), _) => (url.as_str(), "scripted is the default"),
         (None, "bedrock") => ("bedrock", "the real one, with your credentials"),
         (None, _) => ("scripted", "--model-url http://127.0.0.1:11434/v1  or  --model bedrock"),
     };
-    // Under cargo the program is not on the PATH.
-    let vitracka = if std::env::var_os("CARGO").is_some() { "cargo run --" } else { "vitracka" };
-    let elsewhere = if endpoint == LOCAL_ENDPOINT { String::new() } else { format!(" --endpoint {endpoint}") };
     format!(
         "vitracka {version}  local AWS on {endpoint}   (Ctrl-C stops everything)
   model   {model:<16}  {other}
@@ -35,15 +34,42 @@ pub(super) fn greeting(address: SocketAddr, dev: &Dev, agents: &[AgentName]) -> 
   agents  {agents}{traces}
 
 Try, in another terminal:
-  {vitracka} chat coach_companion{elsewhere}
-  curl -s {address}/runtimes/coach_companion/invocations -d '{{\"prompt\":\"I had a setback today\"}}'
-  AWS_ENDPOINT_URL={endpoint} python3 examples/clients/python/invoke.py
+{tries}
 ",
         version = env!("CARGO_PKG_VERSION"),
         memory = dev.data.display(),
         agents = names.join("  "),
+        tries = agents.iter().flat_map(|agent| tries(address, agent)).collect::<Vec<_>>().join("\n"),
         traces = if dev.traces { traces_go() } else { String::new() },
     )
+}
+
+/// An agent's name, and what it speaks where that is not what all speak.
+fn named((name, protocol): &(AgentName, Protocol)) -> String {
+    if *protocol == Protocol::default() { name.to_string() } else { format!("{name} ({protocol})") }
+}
+
+/// What to paste, to call an agent.
+fn tries(address: SocketAddr, (name, protocol): &(AgentName, Protocol)) -> Vec<String> {
+    let endpoint = format!("http://{address}");
+    let curl = format!("  curl -s {address}/runtimes/{name}/invocations");
+    match protocol {
+        Protocol::Http if name.as_str() == CoachCompanion::NAME => {
+            // Under cargo the program is not on the PATH.
+            let vitracka = if std::env::var_os("CARGO").is_some() { "cargo run --" } else { "vitracka" };
+            let elsewhere = if endpoint == LOCAL_ENDPOINT { String::new() } else { format!(" --endpoint {endpoint}") };
+            vec![
+                format!("  {vitracka} chat {name}{elsewhere}"),
+                format!(r#"{curl} -d '{{"prompt":"I had a setback today"}}'"#),
+                format!("  AWS_ENDPOINT_URL={endpoint} python3 examples/clients/python/invoke.py"),
+            ]
+        }
+        Protocol::Http => Vec::new(),
+        Protocol::Mcp => {
+            let headers = "-H 'content-type: application/json' -H 'accept: application/json, text/event-stream'";
+            vec![format!(r#"{curl} {headers} -d '{{"jsonrpc":"2.0","id":1,"method":"tools/list"}}'"#)]
+        }
+    }
 }
 
 /// Where traces go that were asked for.

@@ -7,6 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::aws_error::{AwsError, InvalidField};
+use crate::protocol::Protocol;
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 pub(super) const CUSTOM_FAULT: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-custom-fault");
@@ -43,16 +44,17 @@ const TO_THE_CALLER: [HeaderName; 7] = [
 const MOST_CUSTOM: usize = 20;
 const LONGEST_CUSTOM: usize = 4096;
 
-/// The request for the agent's `/invocations`, with the headers that pass.
+/// The request for the agent, at the path of its protocol and with the headers that pass.
 pub(super) fn invocation(
     headers: &HeaderMap,
+    protocol: Protocol,
     session_id: &HeaderValue,
     request_id: &HeaderValue,
     body: Body,
 ) -> Result<Request<Body>, AwsError> {
     let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_static("/invocations");
+    *request.uri_mut() = http::Uri::from_static(protocol.path());
     let passed = request.headers_mut();
     pass_modelled(headers, passed)?;
     pass_custom(headers, passed)?;
@@ -64,13 +66,13 @@ pub(super) fn invocation(
     if let Some(token) = bearer {
         passed.insert(AUTHORIZATION, token.clone());
     }
-    passed.insert(SESSION_ID, session_id.clone());
+    name_session(passed, protocol, session_id);
     passed.insert(REQUEST_ID, request_id.clone());
     Ok(request)
 }
 
 /// The headers of an agent's answer that pass.
-pub(super) fn answer(from: &HeaderMap) -> HeaderMap {
+pub(super) fn answer(from: &HeaderMap, protocol: Protocol, session_id: &HeaderValue) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for name in TO_THE_CALLER {
         if let Some(value) = from.get(&name) {
@@ -79,7 +81,16 @@ pub(super) fn answer(from: &HeaderMap) -> HeaderMap {
     }
     // Required of the service's answers, whatever the agent forgot.
     passed.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/octet-stream"));
+    name_session(&mut passed, protocol, session_id);
     passed
+}
+
+/// Names the session, also as the agent's protocol does where nobody has yet.
+fn name_session(passed: &mut HeaderMap, protocol: Protocol, session_id: &HeaderValue) {
+    passed.insert(SESSION_ID, session_id.clone());
+    if let Some(name) = protocol.session_id() {
+        passed.entry(name).or_insert_with(|| session_id.clone());
+    }
 }
 
 fn pass_modelled(headers: &HeaderMap, passed: &mut HeaderMap) -> Result<(), AwsError> {

@@ -32,6 +32,7 @@ use crate::aws_error::{AwsError, InvalidField};
 use crate::config::AgentName;
 use crate::notice::{InvocationFailure, Notice, Notices, SessionName, StartFailure};
 use crate::path::Path;
+use crate::protocol::Protocol;
 use crate::request_id::RequestId;
 use crate::sessions::{Exchange, Sessions, Visit};
 
@@ -56,6 +57,7 @@ pub(crate) struct Door {
 /// An invocation under way, before its answer began. Dropped before it is settled, the caller has left.
 struct Invocation {
     session: SessionName,
+    protocol: Protocol,
     request_id: Arc<str>,
     notices: Notices,
     began: Instant,
@@ -82,20 +84,18 @@ async fn invoke(
     let agent = door.agent(&runtime)?;
     let (head, body) = request.into_parts();
     refuse_above_the_limit(&head.headers)?;
-    let session_id = match head.headers.get(SESSION_ID) {
-        Some(value) => value.clone(),
-        None => generated_session_id(),
-    };
-    let session = SessionName { agent, id: checked_session_id(&session_id)? };
+    let protocol = door.sessions.protocol(&agent).unwrap_or_default();
+    let session_id = session_id(&head.headers, protocol)?;
+    let session = SessionName { agent, id: printable(&session_id)? };
     let body = Body::new(Limited::new(body, LARGEST_PAYLOAD));
-    let forwarded = forwarding::invocation(&head.headers, &session_id, &request_id, body)?;
+    let forwarded = forwarding::invocation(&head.headers, protocol, &session_id, &request_id, body)?;
     // It is made of visible ASCII, here as everywhere.
     let request_id = request_id.to_str().unwrap_or_default().into();
     let notices = door.notices.clone();
-    let mut invocation = Invocation { session, request_id, notices, began, number: None, settled: false };
+    let mut invocation = Invocation { session, protocol, request_id, notices, began, number: None, settled: false };
     let faults = armed_faults(&head.headers);
     match invocation.carry_out(&door.sessions, forwarded, faults).await {
-        Ok((visit, exchange)) => Ok(answer(visit, exchange, invocation, session_id)),
+        Ok((visit, exchange)) => Ok(answer(visit, exchange, invocation, &session_id)),
         Err((failure, error)) => {
             invocation.failed(failure);
             Err(error)
@@ -217,10 +217,9 @@ async fn accepted(visit: Visit, exchange: Exchange) -> Result<(Visit, Exchange),
     Err((InvocationFailure::Answered { status, body }, received_error(status)))
 }
 
-fn answer(visit: Visit, exchange: Exchange, mut invocation: Invocation, session_id: HeaderValue) -> Response {
+fn answer(visit: Visit, exchange: Exchange, mut invocation: Invocation, session_id: &HeaderValue) -> Response {
     let status = exchange.answer.status();
-    let mut headers = forwarding::answer(exchange.answer.headers());
-    headers.insert(SESSION_ID, session_id);
+    let headers = forwarding::answer(exchange.answer.headers(), invocation.protocol, session_id);
     // From here on the body tells how it ends.
     invocation.settled = true;
     let body = AnswerBody::new(exchange, visit, &invocation);
@@ -261,13 +260,26 @@ fn payload_too_large() -> AwsError {
     }])
 }
 
+/// The session of a call: as AgentCore names it, as the agent's protocol does, or a new one.
+fn session_id(headers: &HeaderMap, protocol: Protocol) -> Result<HeaderValue, AwsError> {
+    if let Some(id) = headers.get(SESSION_ID) {
+        return checked_session_id(id).map(|_| id.clone());
+    }
+    let of_the_protocol = protocol.session_id().and_then(|name| headers.get(name));
+    Ok(of_the_protocol.cloned().unwrap_or_else(generated_session_id))
+}
+
 fn checked_session_id(value: &HeaderValue) -> Result<Arc<str>, AwsError> {
-    let id = value.to_str().map_err(|_| invalid_session_id("Member must be printable ASCII"))?;
+    let id = printable(value)?;
     match id.len() {
         ..33 => Err(invalid_session_id("Member must have length greater than or equal to 33")),
-        33..=256 => Ok(Arc::from(id)),
+        33..=256 => Ok(id),
         _ => Err(invalid_session_id("Member must have length less than or equal to 256")),
     }
+}
+
+fn printable(value: &HeaderValue) -> Result<Arc<str>, AwsError> {
+    value.to_str().map(Arc::from).map_err(|_| invalid_session_id("Member must be printable ASCII"))
 }
 
 fn invalid_session_id(constraint: &str) -> AwsError {

@@ -25,7 +25,7 @@ use crate::door::{self, Door};
 use crate::memory::{self, StoreError};
 use crate::notice::{Notice, Notices};
 use crate::request_id::with_request_id;
-use crate::sessions::{Attribution, BaseAddressError, Host, Sessions, Settings};
+use crate::sessions::{Attribution, BaseAddressError, Host, Hosted, Sessions, Settings};
 use crate::traces;
 use crate::watch::SessionWatch;
 
@@ -150,13 +150,13 @@ impl Local {
     }
 }
 
-fn hosts(agents: Vec<Agent>) -> Result<BTreeMap<AgentName, Host>, StartError> {
+fn hosts(agents: Vec<Agent>) -> Result<BTreeMap<AgentName, Hosted>, StartError> {
     let mut hosts = BTreeMap::new();
-    for Agent { name, source } in agents {
+    for Agent { name, source, protocol } in agents {
         let unusable =
             |error: BaseAddressError| StartError::AgentAddress { agent: name.clone(), reason: error.to_string() };
         let host = Host::try_from(source).map_err(unusable)?;
-        if hosts.insert(name.clone(), host).is_some() {
+        if hosts.insert(name.clone(), Hosted { host, protocol }).is_some() {
             return Err(StartError::DuplicateAgent(name));
         }
     }

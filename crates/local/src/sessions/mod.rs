@@ -23,6 +23,7 @@ use self::process::{AgentProcess, Launch};
 use self::session::Session;
 use crate::config::{AgentName, AgentSource, SessionTimes, Traces};
 use crate::notice::{Notice, Notices, PingProblem, SessionEnd, SessionName, StartFailure};
+use crate::protocol::Protocol;
 use crate::traces;
 
 pub(crate) use self::session::Visit;
@@ -40,7 +41,7 @@ pub(crate) struct Sessions(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    agents: BTreeMap<AgentName, Host>,
+    agents: BTreeMap<AgentName, Hosted>,
     settings: Settings,
     notices: Notices,
     ports: Ports,
@@ -58,6 +59,13 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     pub(crate) times: SessionTimes,
     pub(crate) traces: Traces,
+}
+
+/// An agent, and what it speaks.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosted {
+    pub(crate) host: Host,
+    pub(crate) protocol: Protocol,
 }
 
 /// What an agent's sessions are hosted by.
@@ -105,7 +113,7 @@ impl Attribution {
 // === impl Sessions ===
 
 impl Sessions {
-    pub(crate) fn new(agents: BTreeMap<AgentName, Host>, settings: Settings, notices: Notices) -> Self {
+    pub(crate) fn new(agents: BTreeMap<AgentName, Hosted>, settings: Settings, notices: Notices) -> Self {
         Self(Arc::new(Inner {
             agents,
             settings,
@@ -120,6 +128,11 @@ impl Sessions {
 
     pub(crate) fn has(&self, agent: &AgentName) -> bool {
         self.0.agents.contains_key(agent)
+    }
+
+    /// What an agent speaks; one that is not here, nothing.
+    pub(crate) fn protocol(&self, agent: &AgentName) -> Option<Protocol> {
+        self.0.agents.get(agent).map(|hosted| hosted.protocol)
     }
 
     pub(crate) fn agents(&self) -> impl Iterator<Item = &AgentName> {
@@ -163,7 +176,7 @@ impl Sessions {
     }
 
     fn live_or_new(&self, name: &SessionName) -> Option<Arc<Session>> {
-        let host = self.0.agents.get(&name.agent)?;
+        let hosted = self.0.agents.get(&name.agent)?;
         let mut live = self.0.live();
         if let Some(session) = live.get(name) {
             return Some(Arc::clone(session));
@@ -173,7 +186,7 @@ impl Sessions {
         }
         let session = Arc::new(Session::new(name.clone(), access_key_id()));
         live.insert(name.clone(), Arc::clone(&session));
-        let keeper = Keeper { sessions: Arc::clone(&self.0), session: Arc::clone(&session), host: host.clone() };
+        let keeper = Keeper { sessions: Arc::clone(&self.0), session: Arc::clone(&session), hosted: hosted.clone() };
         self.0.keepers.spawn(keeper.keep());
         Some(session)
     }
@@ -191,7 +204,7 @@ impl Inner {
 struct Keeper {
     sessions: Arc<Inner>,
     session: Arc<Session>,
-    host: Host,
+    hosted: Hosted,
 }
 
 // === impl Keeper ===
@@ -208,7 +221,7 @@ impl Keeper {
     }
 
     async fn until_its_end(&self) -> SessionEnd {
-        match &self.host {
+        match &self.hosted.host {
             Host::Elsewhere(upstream) => {
                 self.session.is_ready(upstream.clone());
                 self.until_its_time(None).await
@@ -270,6 +283,7 @@ impl Keeper {
         let given = [
             ("PORT", port.to_string()),
             ("HOST", "127.0.0.1".to_owned()),
+            ("AGENTCORE_PROTOCOL", self.hosted.protocol.to_string()),
             ("AWS_ENDPOINT_URL", settings.endpoint.clone()),
             ("AWS_REGION", settings.region.clone()),
             // The only name that boto3 reads.
@@ -295,7 +309,7 @@ impl Keeper {
         let mut last_answer = "nothing listened there".to_owned();
         let polling = async {
             loop {
-                match ping(upstream).await {
+                match ping(upstream, self.hosted.protocol).await {
                     Ok(_healthy) => break,
                     Err(answer) => last_answer = answer,
                 }
@@ -343,7 +357,7 @@ impl Keeper {
     }
 
     async fn ask(&self, upstream: &Upstream, clock: &mut IdleClock) -> Option<PingProblem> {
-        match ping(upstream).await {
+        match ping(upstream, self.hosted.protocol).await {
             Ok(ping) => clock.pinged(&ping, self.session.quiet_since().is_none(), Instant::now()),
             Err(reason) => Some(PingProblem::Unreadable(reason)),
         }

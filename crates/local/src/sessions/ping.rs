@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::upstream::Upstream;
 use crate::notice::PingProblem;
+use crate::protocol::Protocol;
 
 /// An agent that needs longer is too busy to be asked.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,8 +42,8 @@ pub(super) struct IdleClock {
     idle_moves: u32,
 }
 
-/// Asks for a ping. The error is what came instead.
-pub(super) async fn ping(upstream: &Upstream) -> Result<Ping, String> {
+/// Asks for a ping. The error is what came instead. Who need not answer one is well when it answers at all.
+pub(super) async fn ping(upstream: &Upstream, protocol: Protocol) -> Result<Ping, String> {
     let request = Request::get("/ping").body(Body::empty()).map_err(|error| error.to_string())?;
     let asking = async {
         let connection = upstream.connect().await.map_err(|error| error.to_string())?;
@@ -50,7 +51,11 @@ pub(super) async fn ping(upstream: &Upstream) -> Result<Ping, String> {
         let status = exchange.answer.status();
         let body = Limited::new(exchange.answer.into_body(), LARGEST_BODY).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
-        if status == StatusCode::OK { Ping::parse(&body) } else { Err(format!("it answered {status}")) }
+        match status {
+            StatusCode::OK => Ping::parse(&body),
+            StatusCode::NOT_FOUND if !protocol.has_ping() => Ok(Ping { busy: false, last_update: None }),
+            status => Err(format!("it answered {status}")),
+        }
     };
     timeout(PING_TIMEOUT, asking).await.unwrap_or_else(|_| Err(format!("no answer within {PING_TIMEOUT:?}")))
 }

@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Upstream {
     host: HeaderValue,
     address: String,
-    /// What stands before `/ping` and `/invocations`, without a slash at its end.
+    /// What stands before `/ping` and the path of the protocol, without a slash at its end.
     prefix: String,
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agentcore_local::{
-    Agent, AgentName, AgentSource, InvocationFailure, LocalConfig, Notice, OutputStream, SessionEnd, SessionTimes,
+    Agent, AgentName, AgentSource, InvocationFailure, LocalConfig, Notice, OutputStream, Protocol, SessionEnd,
+    SessionTimes,
 };
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
@@ -63,7 +64,7 @@ pub(crate) fn command(line: &[&str], environment: &[(&str, &str)]) -> Agent {
         environment.iter().map(|(name, value)| (owned(name), owned(value))).collect();
     let arguments = line[1..].iter().map(owned).collect();
     let source = AgentSource::Command { program: line[0].to_owned(), arguments, environment };
-    Agent { name: agent_name("played"), source }
+    Agent { name: agent_name("played"), source, protocol: Protocol::Http }
 }
 
 /// A session id of the shortest length that begins with `name`.

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use agentcore_local::{Agent, AgentSource, Exposure, LocalConfig, StartError};
+use agentcore_local::{Agent, AgentSource, Exposure, LocalConfig, Protocol, StartError};
 use http::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -174,7 +174,11 @@ async fn what_others_can_reach_is_listened_on_only_on_purpose() {
 
 #[tokio::test]
 async fn agents_that_cannot_be_hosted_are_told() {
-    let at = |url: &str| Agent { name: agent_name("coach"), source: AgentSource::Url(url.parse().expect("a URL")) };
+    let at = |url: &str| Agent {
+        name: agent_name("coach"),
+        source: AgentSource::Url(url.parse().expect("a URL")),
+        protocol: Protocol::Http,
+    };
     let mut told = Vec::new();
     for agents in [vec![played(&[]), played(&[])], vec![at("https://127.0.0.1:8443")], vec![at("/relative")]] {
         told.push(refused(LocalConfig { agents, ..config() }).await.to_string());

@@ -3,8 +3,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agentcore_local::{
-    Agent, AgentSource, InvocationFailure, LocalConfig, Notice, OutputStream, PingProblem, SessionEnd, SessionTimes,
-    StartFailure,
+    Agent, AgentSource, InvocationFailure, LocalConfig, Notice, OutputStream, PingProblem, Protocol, SessionEnd,
+    SessionTimes, StartFailure,
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -102,7 +102,8 @@ async fn sessions_of_an_agent_that_runs_elsewhere_share_its_process_which_is_lef
     let port = elsewhere.tell("one").await["environment"]["PORT"].clone();
     let base = format!("http://127.0.0.1:{}/base/", port.as_str().expect("a port"));
     let source = AgentSource::Url(base.parse().expect("a URL"));
-    let hosted = Hosted::start(Agent { name: agent_name("played"), source }, soon_idle()).await;
+    let hosted =
+        Hosted::start(Agent { name: agent_name("played"), source, protocol: Protocol::Http }, soon_idle()).await;
     let (one, two) = (hosted.tell("one").await, hosted.tell("two").await);
     assert_eq!(one["pid"], two["pid"]);
     assert_eq!(one["path"], "/base/invocations");
@@ -120,7 +121,7 @@ async fn an_agent_elsewhere_that_does_not_run_is_told() {
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let source = AgentSource::Url(base.parse().expect("a URL"));
-    let hosted = Hosted::start(Agent { name: agent_name("played"), source }, patient()).await;
+    let hosted = Hosted::start(Agent { name: agent_name("played"), source, protocol: Protocol::Http }, patient()).await;
     insta::assert_snapshot!(hosted.invoke("one", &order(TELL)).await.refusal(), @r#"
     424 RuntimeClientError
     {"message":"Received error (502) from runtime. Please check your CloudWatch logs for more information."}
