@@ -3,7 +3,8 @@
     {"do": "invoke", "arn": ARN, "session": ID, "payload": {...}, "accept": "text/event-stream"}
     {"do": "stop", "arn": ARN, "session": ID}
 
-An answer has `status`, `content_type`, `session` and `body` (its text), or `exception`, the name of the class
+An agent that speaks MCP takes `contentType`, `mcpSessionId` and `mcpProtocolVersion` as well. An answer has `status`,
+`content_type`, `session`, `mcp_session` and `body` (its text), or `exception`, the name of the class
 that was raised, with `status` and `message`.
 """
 
@@ -25,11 +26,15 @@ def invoke(order):
         arguments["accept"] = order["accept"]
     if "user" in order:
         arguments["runtimeUserId"] = order["user"]
+    for member in ["contentType", "mcpSessionId", "mcpProtocolVersion"]:
+        if member in order:
+            arguments[member] = order[member]
     reply = client.invoke_agent_runtime(qualifier="DEFAULT", **arguments)
     return {
         "status": reply["statusCode"],
         "content_type": reply["contentType"],
         "session": reply.get("runtimeSessionId"),
+        "mcp_session": reply.get("mcpSessionId"),
         "body": reply["response"].read().decode(),
     }
 

@@ -2,6 +2,7 @@
 
     mcp_server.py stdio             speaks over standard input and output
     mcp_server.py http PORT         speaks streamable HTTP on a port of the loopback, at /mcp
+    mcp_server.py stateless PORT    the same without sessions, as AgentCore hosts it
 
 What happens to calls is told in the file that JOURNAL names, a line each. Over HTTP, DOOR says who is let in:
 
@@ -161,10 +162,10 @@ def sigv4(method, path, headers, body):
         return f"{method}: botocore signs it differently"
 
 
-def http(port):
+def http(port, stateless):
     import uvicorn
 
-    app = server.streamable_http_app()
+    app = server.streamable_http_app(stateless_http=stateless)
     if door := os.environ.get("DOOR"):
         app = Door(app, {"once": once, "sigv4": lambda: sigv4}[door]())
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
@@ -173,4 +174,4 @@ def http(port):
 if sys.argv[1] == "stdio":
     server.run("stdio")
 else:
-    http(int(sys.argv[2]))
+    http(int(sys.argv[2]), stateless=sys.argv[1] == "stateless")

@@ -18,7 +18,9 @@ pub(crate) fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--locked", "--package", "agentcore-runtime", "--examples"]);
+        // Beside `vitracka`, whose features they then have: nothing is built twice, and they speak all protocols.
+        build.args(["build", "--quiet", "--locked", "--package", "agentcore-runtime", "--package", "vitracka"]);
+        build.arg("--examples");
         let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
         assert!(status.success(), "the examples build: {status}");
     });

@@ -17,10 +17,12 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use node::{agentcore_cli, node_script, typescript_example};
+pub(crate) use node::{
+    agentcore_cli, mcp_conformance, mcp_inspector, mcp_node_script, node_script, typescript_example,
+};
 pub(crate) use python::{
-    collector, example_client, lambda_emulator, linter, linters_script, ministack, moto_script, moto_server,
-    python_script, starter_toolkit, telemetry_script, toolkit_script,
+    collector, example_client, lambda_emulator, linter, linters_script, mcp_python_script, ministack, moto_script,
+    moto_server, python_script, starter_toolkit, telemetry_script, toolkit_script,
 };
 pub(crate) use script::Script;
 

@@ -24,6 +24,7 @@ mod invoke;
 mod lambda;
 mod limits;
 mod local_aws;
+mod mcp;
 mod model_failures;
 mod model_features;
 mod package;

@@ -92,7 +92,12 @@ impl Connection {
 
     /// Sends a request, in one piece.
     pub(crate) fn send(&mut self, request: &Request<'_>) {
-        self.stream.write_all(&request.bytes()).expect("the server reads");
+        self.send_bytes(request.bytes());
+    }
+
+    /// Sends bytes, whatever they are.
+    pub(crate) fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the server reads");
     }
 
     /// Reads on until `part` has come.

@@ -189,6 +189,7 @@ pub struct Question {
 
 /// A person's answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(description = "A person's answer to a question of the turn before.")]
 pub struct Reply {
     /// The question's id.
     pub id: String,

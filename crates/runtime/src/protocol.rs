@@ -99,10 +99,17 @@ mod tests {
     fn a_protocol_has_agentcores_name() {
         assert_eq!(["", "HTTP"].map(str::parse), [Ok(Protocol::Http), Ok(Protocol::Http)]);
         assert_eq!(Protocol::Http.to_string().parse(), Ok(Protocol::Http));
+        #[cfg(feature = "mcp")]
+        assert_eq!(Protocol::Mcp.to_string().parse(), Ok(Protocol::Mcp));
     }
 
     #[test]
     fn what_cannot_be_spoken_is_told_with_what_to_do() {
+        #[cfg(not(feature = "mcp"))]
+        insta::assert_snapshot!(
+            "MCP".parse::<Protocol>().expect_err("not built in"),
+            @"AGENTCORE_PROTOCOL=MCP needs a program that was built with `--features mcp`"
+        );
         let error = "grpc".parse::<Protocol>().expect_err("nobody speaks it here");
         insta::assert_snapshot!(error, @"AGENTCORE_PROTOCOL is grpc; it must be HTTP, MCP, A2A or AGUI");
     }

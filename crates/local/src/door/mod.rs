@@ -260,13 +260,13 @@ fn payload_too_large() -> AwsError {
     }])
 }
 
-/// The session of a call: as AgentCore names it, as the agent's protocol does, or a new one.
+/// The session of a call: as the agent's protocol names it, as AgentCore does, or a new one. In this order, because
+/// AWS's SDKs make up an id of AgentCore's for each call that names none.
 fn session_id(headers: &HeaderMap, protocol: Protocol) -> Result<HeaderValue, AwsError> {
-    if let Some(id) = headers.get(SESSION_ID) {
-        return checked_session_id(id).map(|_| id.clone());
-    }
+    let of_agentcore = headers.get(SESSION_ID);
+    of_agentcore.map(checked_session_id).transpose()?;
     let of_the_protocol = protocol.session_id().and_then(|name| headers.get(name));
-    Ok(of_the_protocol.cloned().unwrap_or_else(generated_session_id))
+    Ok(of_the_protocol.or(of_agentcore).cloned().unwrap_or_else(generated_session_id))
 }
 
 fn checked_session_id(value: &HeaderValue) -> Result<Arc<str>, AwsError> {

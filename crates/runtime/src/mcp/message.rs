@@ -58,6 +58,12 @@ fn not_a_message(error: &serde_json::Error) -> ErrorData {
     }
 }
 
+/// What is JSON, and yet nothing that MCP knows.
+pub(super) fn not_of_the_protocol() -> ErrorData {
+    let sentence = "The message is no request, notification or answer of JSON-RPC 2.0 and MCP.";
+    ErrorData::new(ErrorCode::INVALID_REQUEST, sentence, None)
+}
+
 /// Refuses a message that was not read as far as its id.
 pub(super) fn refused(status: StatusCode, why: &ErrorData) -> Response {
     let body = json!({ "jsonrpc": "2.0", "id": null, "error": why });

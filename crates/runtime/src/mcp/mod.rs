@@ -1,8 +1,8 @@
 //! The agent as an MCP server: streamable HTTP at `POST /mcp`, with one tool, which is the agent.
 //!
 //! The server keeps nothing between two requests, because the next one may reach another process. What a conversation
-//! is told by is the id in its headers: the platform's `X-Amzn-Bedrock-AgentCore-Runtime-Session-Id`, or MCP's own
-//! `Mcp-Session-Id`, whatever it is. Who sends neither is given one by the answer to `initialize`; where there is no
+//! is told by is the id in its headers, whatever it is: MCP's own `Mcp-Session-Id`, or the platform's
+//! `X-Amzn-Bedrock-AgentCore-Runtime-Session-Id`, which AWS's SDKs make up for each call that names none. Who sends neither is given one by the answer to `initialize`; where there is no
 //! `initialize` either, as from the protocol's version of 2026-07-28 on, each call is a conversation of its own.
 //!
 //! The protocol itself is rmcp's: versions, messages, JSON or server-sent events. Three things are not, because rmcp
@@ -23,7 +23,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http_body_util::Full;
@@ -112,8 +112,13 @@ impl<A: Agent> Server<A> {
         head.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         // It is held as long as the message is: rmcp hands both on to the call.
         head.extensions.insert(Arc::new(room));
+        let is_json = says_json(&head.headers);
         let request = Request::from_parts(head, Full::new(body));
         let mut answer = self.protocol.handle(request).await.map(Body::new);
+        if is_json && answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            // So rmcp answers what is JSON and no message, as if the type of the content were wrong.
+            return refused(StatusCode::BAD_REQUEST, &message::not_of_the_protocol());
+        }
         if asked.begins {
             answer.headers_mut().insert(HeaderName::from_static(SESSION_ID), session);
         }
@@ -123,13 +128,18 @@ impl<A: Agent> Server<A> {
 
 /// The id of the session, which from here on is where the platform would have put it.
 fn name_session(head: &mut Parts) -> HeaderValue {
-    let given = [context::SESSION_ID, SESSION_ID].map(|name| head.headers.get(name));
+    let given = [SESSION_ID, context::SESSION_ID].map(|name| head.headers.get(name));
     let given = given.into_iter().flatten().find(|id| !id.as_bytes().trim_ascii().is_empty());
     let session = given.cloned().unwrap_or_else(|| {
         HeaderValue::from_str(&Uuid::new_v4().to_string()).expect("a UUID is made of hexadecimal digits and hyphens")
     });
     head.headers.insert(HeaderName::from_static(context::SESSION_ID), session.clone());
     session
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// The session's id as an agent sees it.

@@ -5,5 +5,7 @@ mod answers;
 mod arrivals;
 mod failures;
 mod life;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod ping;
 mod played;
