@@ -31,6 +31,12 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     _turn: OwnedSemaphorePermit,
+    room: Room,
+}
+
+/// Room for one payload, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
     payloads: Arc<Semaphore>,
     payload: Option<OwnedSemaphorePermit>,
 }
@@ -46,8 +52,18 @@ impl Admission {
 
     /// A place for one more turn, if there is one.
     pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
+        self.admit_with(self.room())
+    }
+
+    /// A place for a turn whose payload has its room already.
+    pub(crate) fn admit_with(&self, room: Room) -> Result<Admitted, Failure> {
         let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Failure::overloaded())?;
-        Ok(Admitted { _turn: turn, payloads: Arc::clone(&self.payloads), payload: None })
+        Ok(Admitted { _turn: turn, room })
+    }
+
+    /// Room for a payload of which nothing has come yet.
+    pub(crate) fn room(&self) -> Room {
+        Room { payloads: Arc::clone(&self.payloads), payload: None }
     }
 }
 
@@ -61,6 +77,15 @@ impl Default for Admission {
 
 impl Admitted {
     /// Room for a payload of so many bytes, if there is any.
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.room.grow_to(bytes)
+    }
+}
+
+// === impl Room ===
+
+impl Room {
+    /// The same for a payload that has become so long.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Failure> {
         let held = self.payload.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = bytes.div_ceil(UNIT).saturating_sub(held);

@@ -12,7 +12,7 @@ use crate::admission::{Admission, Admitted};
 use crate::failure::{Code, Failure};
 
 /// The largest payload of `InvokeAgentRuntime`, in bytes. Source: its service model.
-const LARGEST: usize = 100_000_000;
+pub(super) const LARGEST: usize = 100_000_000;
 
 /// How much more of a body that is not taken is read and thrown away. A client that is still sending
 /// when the connection closes never sees why.

@@ -7,3 +7,4 @@ mod failures;
 mod life;
 mod ping;
 mod played;
+mod websocket;
