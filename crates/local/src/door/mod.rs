@@ -1,4 +1,4 @@
-//! The invoke door: `InvokeAgentRuntime` and `StopRuntimeSession` as the service answers them.
+//! The invoke door: `InvokeAgentRuntime`, its WebSocket and `StopRuntimeSession` as the service answers them.
 //!
 //! Bodies pass in both directions as they come, frame by frame; the door keeps none. A caller learns of
 //! an agent's failure what AWS would say, `RuntimeClientError` and a status; what the agent really said
@@ -7,6 +7,7 @@
 //! Every `qualifier` leads to the same agent: here is one version of it, the one being written.
 
 mod answer_body;
+mod conversation;
 mod forwarding;
 mod runtime_id;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -68,6 +69,7 @@ struct Invocation {
 pub(crate) fn router(door: Door) -> Router {
     Router::new()
         .route("/runtimes/{runtime}/invocations", post(invoke))
+        .route("/runtimes/{runtime}/ws", get(conversation::open))
         .route("/runtimes/{runtime}/stopruntimesession", post(stop))
         .with_state(door)
 }
@@ -82,10 +84,7 @@ async fn invoke(
     let agent = door.agent(&runtime)?;
     let (head, body) = request.into_parts();
     refuse_above_the_limit(&head.headers)?;
-    let session_id = match head.headers.get(SESSION_ID) {
-        Some(value) => value.clone(),
-        None => generated_session_id(),
-    };
+    let session_id = session_id(&head.headers);
     let session = SessionName { agent, id: checked_session_id(&session_id)? };
     let body = Body::new(Limited::new(body, LARGEST_PAYLOAD));
     let forwarded = forwarding::invocation(&head.headers, &session_id, &request_id, body)?;
@@ -207,10 +206,10 @@ impl Drop for Invocation {
     }
 }
 
-/// Passes a success on, and reads what a failure says.
+/// Passes a success or a handshake on, and reads what a failure says.
 async fn accepted(visit: Visit, exchange: Exchange) -> Result<(Visit, Exchange), (InvocationFailure, AwsError)> {
     let status = exchange.answer.status();
-    if status.is_success() {
+    if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok((visit, exchange));
     }
     let body = excerpt(exchange).await;
@@ -272,6 +271,11 @@ fn checked_session_id(value: &HeaderValue) -> Result<Arc<str>, AwsError> {
 
 fn invalid_session_id(constraint: &str) -> AwsError {
     AwsError::invalid_fields(vec![InvalidField { name: "runtimeSessionId".to_owned(), message: constraint.to_owned() }])
+}
+
+/// The one that the caller names, or a new one.
+fn session_id(headers: &HeaderMap) -> HeaderValue {
+    headers.get(SESSION_ID).cloned().unwrap_or_else(generated_session_id)
 }
 
 fn generated_session_id() -> HeaderValue {
