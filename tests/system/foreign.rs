@@ -17,10 +17,10 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use node::{agentcore_cli, node_script, typescript_example};
+pub(crate) use node::{agentcore_cli, browser_script, node_script, typescript_example};
 pub(crate) use python::{
     collector, example_client, lambda_emulator, linter, linters_script, ministack, moto_script, moto_server,
-    python_script, starter_toolkit, telemetry_script, toolkit_script,
+    python_script, starter_toolkit, telemetry_script, toolkit_script, websocket_script,
 };
 pub(crate) use script::Script;
 

@@ -35,3 +35,4 @@ mod socket;
 mod startup;
 mod telemetry;
 mod turns;
+mod websocket;
