@@ -4,7 +4,10 @@ use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
 
-use crate::local_aws::{LocalAws, START, vitracka};
+use serde_json::json;
+
+use crate::foreign::{Script, websocket_script};
+use crate::local_aws::{COACH_ARN, LocalAws, START, vitracka};
 use crate::socket::Request;
 
 const SESSION: &str = "a-session-of-the-dev-tests-0123456789012";
@@ -64,6 +67,32 @@ fn a_turn_is_one_line_with_what_it_took_and_cost() {
     coach_companion  a-se…  turn 3   first token -   total <n> ms   0 in  0 out   0.0000 USD   end_turn   0 retries  1 flag
     coach_companion  a-se…  turn 4   first token -   total <n> ms   0 retries  0 flags   the agent answered 400 Bad Request: {"error":"`prompt` is blank; send what the user wrote, or leave it out to let the agent open the conversation","code":"invalid_payload","request_id":"<id>"}
     "#);
+}
+
+#[test]
+fn a_websocket_is_told_from_its_beginning_to_its_end_with_every_turn_in_it() {
+    let aws = LocalAws::start();
+    let mut caller = Script::start("AgentCore SDK for Python", websocket_script("websocket.py"), &aws.endpoint());
+    let connect = json!({ "do": "connect", "as": "a", "arn": COACH_ARN, "session": SESSION, "by": "headers" });
+    assert_eq!(caller.order(connect)["status"], 101);
+    for said in [r#"{"prompt": "Hello!"}"#, "{bad", r#"{"prompt": "Hello again!"}"#] {
+        caller.order(json!({ "do": "say", "as": "a", "text": said }));
+        caller.order(json!({ "do": "hear", "as": "a", "until": "end" }));
+    }
+    // The agent's own lines come through a pipe of their own.
+    aws.process().wait_for("turn 3", START);
+    caller.order(json!({ "do": "leave", "as": "a" }));
+    aws.process().wait_for("WebSocket closed", START);
+    let said = aws.process().wait_for_text(" s\n", START);
+    let told: Vec<_> = said.lines().filter(|line| line.starts_with("coach_companion  a-se…  ")).collect();
+    let [_started, lines @ .., closed] = &told[..] else { panic!("two lines at least: {said}") };
+    insta::assert_snapshot!(unchanging(&lines.join("\n")), @r"
+    coach_companion  a-se…  WebSocket open
+    coach_companion  a-se…  turn 1   first token <n> ms   total <n> ms   1292 in  36 out   0.0044 USD   end_turn   0 retries  0 flags
+    coach_companion  a-se…  turn 2   first token -   total <n> ms   0 retries  0 flags   failed: invalid_json
+    coach_companion  a-se…  turn 3   first token <n> ms   total <n> ms   1339 in  38 out   0.0046 USD   end_turn   0 retries  0 flags
+    ");
+    assert!(closed.starts_with("coach_companion  a-se…  WebSocket closed after "), "{closed}");
 }
 
 #[test]

@@ -18,11 +18,11 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 pub(crate) use node::{
-    agentcore_cli, mcp_conformance, mcp_inspector, mcp_node_script, node_script, typescript_example,
+    agentcore_cli, browser_script, mcp_conformance, mcp_inspector, mcp_node_script, node_script, typescript_example,
 };
 pub(crate) use python::{
     collector, example_client, lambda_emulator, linter, linters_script, mcp_python_script, ministack, moto_script,
-    moto_server, python_script, starter_toolkit, telemetry_script, toolkit_script,
+    moto_server, python_script, starter_toolkit, telemetry_script, toolkit_script, websocket_script,
 };
 pub(crate) use script::Script;
 

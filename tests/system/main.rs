@@ -36,3 +36,4 @@ mod socket;
 mod startup;
 mod telemetry;
 mod turns;
+mod websocket;

@@ -47,4 +47,7 @@ fn answers(agent: &Agent) {
     assert!(turn.body.matches("contentBlockDelta").count() > 1, "{}", turn.body);
     let last = turn.body.trim_end().rsplit("\n\n").next().expect("a split has a part");
     assert!(last.contains(r#""stop_reason":"end_turn""#), "{last}");
+    // What ships was built without it.
+    let websocket = Request::get("/ws").send(agent.port);
+    assert!(websocket.status == 403 && websocket.body.contains("--features websocket"), "{}", websocket.body);
 }

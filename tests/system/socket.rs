@@ -56,7 +56,10 @@ impl<'a> Request<'a> {
 
     fn bytes(&self) -> Vec<u8> {
         let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.path)];
-        lines.extend(["host: localhost".to_owned(), "connection: close".to_owned()]);
+        lines.push("host: localhost".to_owned());
+        if !self.headers.iter().any(|(name, _)| *name == "connection") {
+            lines.push("connection: close".to_owned());
+        }
         lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if self.method != "GET" && self.method != "HEAD" {
             lines.push(format!("content-length: {}", self.body.len()));
@@ -98,6 +101,16 @@ impl Connection {
     /// Sends bytes, whatever they are.
     pub(crate) fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("the server reads");
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// Reads until the server closes.
+    pub(crate) fn read_to_end(&mut self) {
+        while self.read_more() {}
     }
 
     /// Reads on until `part` has come.

@@ -85,6 +85,22 @@ pub enum Notice {
         /// From the request until then.
         total: Duration,
     },
+    /// A WebSocket to an agent is open.
+    ConversationBegan {
+        /// The session.
+        session: SessionName,
+        /// The handshake's request id, which the agent was told too.
+        request_id: Arc<str>,
+    },
+    /// A WebSocket to an agent is closed, by whomever.
+    ConversationEnded {
+        /// The session.
+        session: SessionName,
+        /// The handshake's request id.
+        request_id: Arc<str>,
+        /// From the handshake until then.
+        total: Duration,
+    },
     /// An agent handed over what it traced, in one piece as it came.
     Traced {
         /// The spans, whose sessions only they themselves know.

@@ -55,6 +55,8 @@ pub(crate) enum Code {
     SessionBusy,
     NothingAsked,
     Cut,
+    #[cfg(feature = "websocket")]
+    Cancelled,
     Internal,
 }
 
@@ -78,6 +80,8 @@ impl Code {
             Self::SessionBusy => "session_busy",
             Self::NothingAsked => "nothing_asked",
             Self::Cut => "cut",
+            #[cfg(feature = "websocket")]
+            Self::Cancelled => "cancelled",
             Self::Internal => "internal_error",
         }
     }
@@ -96,6 +100,9 @@ impl Code {
             Self::ModelUnavailable | Self::ModelTimeout | Self::MemoryUnavailable | Self::Cut => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            // Told over WebSockets only, where there is no status.
+            #[cfg(feature = "websocket")]
+            Self::Cancelled => StatusCode::CONFLICT,
             Self::ModelRefused | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -128,6 +135,8 @@ impl Failure {
             | Code::ContextTooLong
             | Code::NothingAsked
             | Code::Cut => true,
+            #[cfg(feature = "websocket")]
+            Code::Cancelled => true,
             Code::ModelThrottled
             | Code::ModelUnavailable
             | Code::ModelTimeout
@@ -252,6 +261,12 @@ impl Failure {
     /// More is asked of this process than it can hold.
     pub(crate) fn overloaded() -> Self {
         Self::passing(Code::Overloaded, "The agent is serving as many as it can. Please try again.", OVERLOADED_WAIT)
+    }
+
+    /// The caller said so.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn cancelled() -> Self {
+        Self::new(Code::Cancelled, "The turn was cancelled, as asked. What was said of its answer is remembered.")
     }
 
     pub(crate) fn too_long() -> Self {

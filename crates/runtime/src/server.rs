@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
 use crate::health::Health;
 use crate::http::Http;
+#[cfg(feature = "websocket")]
+use crate::http::websocket::{Conversations, Limits};
 use crate::invocation::Invoker;
 use crate::lambda::{self, InvokeMode, LambdaError};
 use crate::local_test;
@@ -192,6 +194,10 @@ impl<A: Agent> Server<A> {
         server.http.invoker = limited(server.http.invoker, read)?;
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
         server.http.telemetry = telemetry;
+        #[cfg(feature = "websocket")]
+        {
+            server.http.conversations = conversations(read)?;
+        }
         Ok(server)
     }
 
@@ -213,7 +219,14 @@ impl<A: Agent> Server<A> {
         let health = Health::new(activity.clone());
         let invoker = Invoker::new(agent, model, overruling, sessions, activity);
         Self {
-            http: Http { invoker, health, telemetry: Telemetry::default(), debug: false },
+            http: Http {
+                invoker,
+                health,
+                telemetry: Telemetry::default(),
+                debug: false,
+                #[cfg(feature = "websocket")]
+                conversations: Conversations::default(),
+            },
             protocol: Protocol::default(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             drain: DRAIN,
@@ -310,13 +323,21 @@ impl<A: Agent> Listening<A> {
     /// When the thread for HTTP cannot be started.
     pub async fn serve_until(self, end: CancellationToken) -> Result<(), ServeError> {
         let Self { server, listener, .. } = self;
+        #[cfg(feature = "websocket")]
+        let server = Server { http: server.http.closing_at(end.clone()), ..server };
         let invoker = server.http.invoker.clone();
         let telemetry = server.http.telemetry.clone();
+        #[cfg(feature = "websocket")]
+        let conversations = server.http.conversations.clone();
         let (closed, is_closed) = tokio::sync::oneshot::channel();
         let stop_accepting = end.clone();
         let door = std::thread::Builder::new().name("http".into());
         door.spawn(move || {
-            serve_routes(server.protocol.router(server.http), listener, stop_accepting);
+            let last = async move {
+                #[cfg(feature = "websocket")]
+                conversations.ended().await;
+            };
+            serve_routes(server.protocol.router(server.http), listener, stop_accepting, last);
             let _ = closed.send(());
         })
         .map_err(ServeError::Thread)?;
@@ -345,8 +366,13 @@ fn listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.listen(WAITING)?.into_std()
 }
 
-/// Serves the wire on this thread, apart from the threads that run turns.
-fn serve_routes(routes: Router, listener: std::net::TcpListener, end: CancellationToken) {
+/// Serves the wire on this thread, apart from the threads that run turns, until `end`, and then until `last`.
+fn serve_routes(
+    routes: Router,
+    listener: std::net::TcpListener,
+    end: CancellationToken,
+    last: impl Future<Output = ()>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
@@ -354,7 +380,9 @@ fn serve_routes(routes: Router, listener: std::net::TcpListener, end: Cancellati
                 // Events are small and must not wait for each other.
                 let _ = connection.set_nodelay(true);
             });
-            axum::serve(listener, routes).with_graceful_shutdown(end.cancelled_owned()).await
+            let served = axum::serve(listener, routes).with_graceful_shutdown(end.cancelled_owned()).await;
+            last.await;
+            served
         })
     });
     if let Err(error) = served {
@@ -385,6 +413,18 @@ fn limited<A: Agent>(
     let seconds = parsed::<NonZeroU32>(read, "TURN_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")?;
     let admission = Admission::new(turns.unwrap_or(DEFAULT_TURNS), payload_bytes.unwrap_or(DEFAULT_PAYLOAD_BYTES));
     Ok(invoker.admitting(admission).within(seconds.map(|seconds| Duration::from_secs(seconds.get().into()))))
+}
+
+/// How long a WebSocket may be silent.
+#[cfg(feature = "websocket")]
+fn conversations(read: impl Fn(&str) -> Option<String> + Copy) -> Result<Conversations, SettingsError> {
+    let seconds = |variable: &'static str, default: Duration| {
+        let seconds = parsed::<NonZeroU32>(read, variable, "must be a whole number of seconds above 0")?;
+        Ok::<_, SettingsError>(seconds.map_or(default, |seconds| Duration::from_secs(seconds.get().into())))
+    };
+    let Limits { ping, idle } = Limits::default();
+    let ping = seconds("WEBSOCKET_PING_SECONDS", ping)?;
+    Ok(Conversations::within(Limits { ping, idle: seconds("WEBSOCKET_IDLE_SECONDS", idle)? }))
 }
 
 fn function(read: impl Fn(&str) -> Option<String>) -> Result<InvokeMode, SettingsError> {

@@ -51,6 +51,13 @@ pub(crate) fn telemetry_script(name: &str) -> Command {
     command
 }
 
+/// A command that runs a script of `tests/foreign` with AWS's AgentCore SDK.
+pub(crate) fn websocket_script(name: &str) -> Command {
+    let mut command = secluded(interpreter("websocket", &tests("requirements-websocket.txt")));
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
 fn telemetry_interpreter() -> PathBuf {
     interpreter("telemetry", &tests("requirements-telemetry.txt"))
 }

@@ -110,6 +110,13 @@ impl Teller {
                 let door = Door { number: *number, answered: Err(failure.clone()), total: *total };
                 self.turns.door(session, request_id, door, now).into_iter().collect()
             }
+            Notice::ConversationBegan { session, request_id } => {
+                self.turns.conversation(session, request_id);
+                vec![format!("{}  WebSocket open", head(session))]
+            }
+            Notice::ConversationEnded { session, total, .. } => {
+                vec![format!("{}  WebSocket closed after {:.1} s", head(session), total.as_secs_f64())]
+            }
             Notice::PingProblem { session, problem } => vec![format!("{}  {problem}", head(session))],
             Notice::AgentLine { session, stream, line } => self.agent_line(session, *stream, line),
             _ => Vec::new(),

@@ -32,6 +32,8 @@ pub(super) struct Turns {
     known: VecDeque<Turn>,
     /// What models were asked and answered since the last turn of each session.
     tokens: HashMap<SessionName, (u64, u64)>,
+    /// The conversations, by the request ids of their handshakes; the last ones only.
+    conversations: VecDeque<(SessionName, Arc<str>)>,
 }
 
 /// What the door says of a turn.
@@ -105,6 +107,14 @@ impl Turns {
         None
     }
 
+    /// A WebSocket is open. The door reads nothing of it, so the agent alone speaks of its turns.
+    pub(super) fn conversation(&mut self, session: &SessionName, request: &Arc<str>) {
+        if self.conversations.len() == ROOM {
+            self.conversations.pop_front();
+        }
+        self.conversations.push_back((session.clone(), Arc::clone(request)));
+    }
+
     /// An agent wrote a line on its standard error.
     pub(super) fn line(&mut self, session: &SessionName, line: &Value) -> Heard {
         let Some(request) = line["requestId"].as_str().map(Arc::from) else {
@@ -118,6 +128,7 @@ impl Turns {
         if !belongs && !line[measure::MEMORY].is_number() {
             return Heard::SomethingElse;
         }
+        let in_conversation = self.number_in_conversation(session, &request);
         let State::Open(words) = &mut self.turn(session, &request).state else {
             // A summary is written behind the answer, and may meet trouble of its own.
             return if ends || flags > 0 { Heard::PartOfTurn(None) } else { Heard::SomethingElse };
@@ -128,6 +139,7 @@ impl Turns {
         words.flags += flags;
         if ends {
             words.agent = Some(line.clone());
+            words.door = words.door.take().or_else(|| in_conversation.map(Door::of_conversation));
         }
         let told = if words.are_complete() { self.tell(session, &request) } else { None };
         if belongs { Heard::PartOfTurn(told) } else { Heard::SomethingElse }
@@ -154,8 +166,16 @@ impl Turns {
     pub(super) fn session_ended(&mut self, session: &SessionName) -> Vec<String> {
         let told = self.tell_all(|turn| turn.session == *session && turn.due().is_some());
         self.known.retain(|turn| turn.session != *session);
+        self.conversations.retain(|(of, _)| of != session);
         self.tokens.remove(session);
         told
+    }
+
+    /// The turn's number in its conversation, if it is in one: its request id is the handshake's and this.
+    fn number_in_conversation(&self, session: &SessionName, request: &str) -> Option<u64> {
+        let (handshake, number) = request.rsplit_once('-')?;
+        let mut known = self.conversations.iter();
+        known.any(|(of, id)| of == session && **id == *handshake).then(|| number.parse().ok())?
     }
 
     fn tell_all(&mut self, which: impl Fn(&Turn) -> bool) -> Vec<String> {
@@ -193,6 +213,15 @@ impl Turns {
         parts.extend(failure(&door, agent.as_ref()));
         let number = door.number.map(|number| format!("turn {number:<3} ")).unwrap_or_default();
         Some(format!("{}  {number}{}", head(session), parts.join("   ")))
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    /// What the door could say of a turn whose bytes it does not tell from others.
+    fn of_conversation(number: u64) -> (Self, Instant) {
+        (Self { number: Some(number), answered: Ok(Duration::ZERO), total: Duration::ZERO }, Instant::now())
     }
 }
 

@@ -3,8 +3,12 @@
 //! it missing in production.
 
 use axum::body::Body;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use axum::extract::Query;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 
 use crate::aws_error::{AwsError, InvalidField};
 use crate::protocol::Protocol;
@@ -12,6 +16,8 @@ use crate::protocol::Protocol;
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 pub(super) const CUSTOM_FAULT: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-custom-fault");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-request-id");
+/// What the names of the runtime's own headers begin with.
+const RUNTIME_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-";
 const CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
 
 /// The modelled members of a request, with the bounds of their lengths.
@@ -40,6 +46,10 @@ const TO_THE_CALLER: [HeaderName; 7] = [
     HeaderName::from_static("baggage"),
 ];
 
+/// How the two ends of a WebSocket agree on it: they do so with each other.
+const OF_A_HANDSHAKE: [HeaderName; 5] =
+    [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION];
+
 /// The most custom headers of a request, and the most bytes of one, as AWS documents them.
 const MOST_CUSTOM: usize = 20;
 const LONGEST_CUSTOM: usize = 4096;
@@ -54,21 +64,49 @@ pub(super) fn invocation(
 ) -> Result<Request<Body>, AwsError> {
     let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_static(protocol.path());
+    *request.uri_mut() = Uri::from_static(protocol.path());
     let passed = request.headers_mut();
-    pass_modelled(headers, passed)?;
-    pass_custom(headers, passed)?;
+    pass_what_an_agent_may_see(headers, protocol, session_id, request_id, passed)?;
     if let Some(length) = headers.get(CONTENT_LENGTH) {
         passed.insert(CONTENT_LENGTH, length.clone());
     }
-    // A signature is for the door; a bearer token is for the agent.
-    let bearer = headers.get(AUTHORIZATION).filter(|value| !value.as_bytes().starts_with(b"AWS4-"));
-    if let Some(token) = bearer {
-        passed.insert(AUTHORIZATION, token.clone());
-    }
-    name_session(passed, protocol, session_id);
-    passed.insert(REQUEST_ID, request_id.clone());
     Ok(request)
+}
+
+/// The request for the agent's `/ws`, with the same headers and those of the handshake.
+pub(super) fn handshake(
+    headers: &HeaderMap,
+    session_id: &HeaderValue,
+    request_id: &HeaderValue,
+) -> Result<Request<Body>, AwsError> {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_static("/ws");
+    let passed = request.headers_mut();
+    pass_what_an_agent_may_see(headers, Protocol::Http, session_id, request_id, passed)?;
+    pass_handshake(headers, passed);
+    Ok(request)
+}
+
+/// The agent's side of a handshake.
+pub(super) fn handshake_answer(from: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::new();
+    pass_handshake(from, &mut passed);
+    passed
+}
+
+/// The headers, and those that a presigned URL has as parameters. A header wins.
+pub(super) fn with_parameters(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
+    let parameters = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
+    for (name, value) in parameters {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with(RUNTIME_PREFIX) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+    headers
 }
 
 /// The headers of an agent's answer that pass.
@@ -90,6 +128,36 @@ fn name_session(passed: &mut HeaderMap, protocol: Protocol, session_id: &HeaderV
     passed.insert(SESSION_ID, session_id.clone());
     if let Some(name) = protocol.session_id() {
         passed.entry(name).or_insert_with(|| session_id.clone());
+    }
+}
+
+fn pass_what_an_agent_may_see(
+    headers: &HeaderMap,
+    protocol: Protocol,
+    session_id: &HeaderValue,
+    request_id: &HeaderValue,
+    passed: &mut HeaderMap,
+) -> Result<(), AwsError> {
+    pass_modelled(headers, passed)?;
+    pass_custom(headers, passed)?;
+    // A signature is for the door; a bearer token is for the agent.
+    let bearer = headers.get(AUTHORIZATION).filter(|value| !value.as_bytes().starts_with(b"AWS4-"));
+    if let Some(token) = bearer {
+        passed.insert(AUTHORIZATION, token.clone());
+    }
+    name_session(passed, protocol, session_id);
+    passed.insert(REQUEST_ID, request_id.clone());
+    Ok(())
+}
+
+/// The first of each: clients of AWS's SDK for Python send its headers beside their own.
+fn pass_handshake(headers: &HeaderMap, passed: &mut HeaderMap) {
+    passed.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    passed.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    for name in OF_A_HANDSHAKE {
+        if let Some(value) = headers.get(&name) {
+            passed.insert(name, value.clone());
+        }
     }
 }
 

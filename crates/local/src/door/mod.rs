@@ -1,4 +1,4 @@
-//! The invoke door: `InvokeAgentRuntime` and `StopRuntimeSession` as the service answers them.
+//! The invoke door: `InvokeAgentRuntime`, its WebSocket and `StopRuntimeSession` as the service answers them.
 //!
 //! Bodies pass in both directions as they come, frame by frame; the door keeps none. A caller learns of
 //! an agent's failure what AWS would say, `RuntimeClientError` and a status; what the agent really said
@@ -7,6 +7,7 @@
 //! Every `qualifier` leads to the same agent: here is one version of it, the one being written.
 
 mod answer_body;
+mod conversation;
 mod forwarding;
 mod runtime_id;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -70,6 +71,7 @@ struct Invocation {
 pub(crate) fn router(door: Door) -> Router {
     Router::new()
         .route("/runtimes/{runtime}/invocations", post(invoke))
+        .route("/runtimes/{runtime}/ws", get(conversation::open))
         .route("/runtimes/{runtime}/stopruntimesession", post(stop))
         .with_state(door)
 }
@@ -207,10 +209,10 @@ impl Drop for Invocation {
     }
 }
 
-/// Passes a success on, and reads what a failure says.
+/// Passes a success or a handshake on, and reads what a failure says.
 async fn accepted(visit: Visit, exchange: Exchange) -> Result<(Visit, Exchange), (InvocationFailure, AwsError)> {
     let status = exchange.answer.status();
-    if status.is_success() {
+    if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok((visit, exchange));
     }
     let body = excerpt(exchange).await;
@@ -286,6 +288,7 @@ fn invalid_session_id(constraint: &str) -> AwsError {
     AwsError::invalid_fields(vec![InvalidField { name: "runtimeSessionId".to_owned(), message: constraint.to_owned() }])
 }
 
+/// The one that the caller names, or a new one.
 fn generated_session_id() -> HeaderValue {
     HeaderValue::from_str(&Uuid::new_v4().to_string()).expect("a UUID is made of hexadecimal digits and hyphens")
 }

@@ -87,7 +87,7 @@ impl Upstream {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             // The side that waits for the answer gets the same error.
-            let _reported_there = connection.await;
+            let _reported_there = connection.with_upgrades().await;
         }));
         Ok(Connection { upstream: self, sender, task })
     }

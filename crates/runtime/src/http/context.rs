@@ -18,7 +18,7 @@ const AUTHORIZATION: &str = "authorization";
 const CUSTOM: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
 
 /// Headers with a member of their own, and those that describe the connection and not the call.
-const NOT_HANDED_ON: [&str; 9] = [
+const NOT_HANDED_ON: [&str; 10] = [
     WORKLOAD_ACCESS_TOKEN,
     OLDER_WORKLOAD_ACCESS_TOKEN,
     OAUTH2_CALLBACK_URL,
@@ -28,7 +28,11 @@ const NOT_HANDED_ON: [&str; 9] = [
     "content-length",
     "transfer-encoding",
     "expect",
+    "upgrade",
 ];
+
+/// Those of a handshake describe the connection as well.
+const HANDSHAKE: &str = "sec-websocket-";
 
 /// Reads the context. A call without a session gets one of its own, which its answer names; a call
 /// without a request id gets a UUID.
@@ -55,7 +59,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Context {
 /// The platform's own headers stay outside; the caller's come in.
 fn is_handed_on(name: &str) -> bool {
     let of_the_platform = name.starts_with("x-amz-") || name.starts_with("x-amzn-");
-    (!of_the_platform || name.starts_with(CUSTOM)) && !NOT_HANDED_ON.contains(&name)
+    (!of_the_platform || name.starts_with(CUSTOM)) && !NOT_HANDED_ON.contains(&name) && !name.starts_with(HANDSHAKE)
 }
 
 #[cfg(test)]
@@ -73,6 +77,8 @@ mod tests {
             ("X-Api-Key", "k"),
             ("X-Amz-Foo", "no"),
             ("X-Amzn-Trace-Id", "Root=1"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
             ("traceparent", "00-aa-bb-01"),
         ]));
         let names: Vec<&str> = context.headers.keys().map(String::as_str).collect();

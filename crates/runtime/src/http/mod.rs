@@ -7,6 +7,8 @@ mod actions;
 pub(crate) mod body;
 pub(crate) mod context;
 mod events;
+#[cfg(feature = "websocket")]
+pub(crate) mod websocket;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -41,6 +43,8 @@ pub(crate) struct Http<A> {
     pub(crate) telemetry: Telemetry,
     /// Whether debug actions are answered: `AGENTCORE_DEBUG=1`.
     pub(crate) debug: bool,
+    #[cfg(feature = "websocket")]
+    pub(crate) conversations: websocket::Conversations,
 }
 
 // === impl Http ===
@@ -52,6 +56,8 @@ impl<A> Clone for Http<A> {
             health: self.health.clone(),
             telemetry: self.telemetry.clone(),
             debug: self.debug,
+            #[cfg(feature = "websocket")]
+            conversations: self.conversations.clone(),
         }
     }
 }
@@ -62,6 +68,13 @@ impl<A: Agent> Http<A> {
         self.invoker = self.invoker.cut_by(cut);
         self
     }
+
+    /// The same, with conversations that are closed when `end` is cancelled, as soon as their turns have ended.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn closing_at(mut self, end: CancellationToken) -> Self {
+        self.conversations = self.conversations.closing_at(end);
+        self
+    }
 }
 
 /// The routes of the contract.
@@ -69,11 +82,26 @@ pub(crate) fn router<A: Agent>(http: Http<A>) -> Router {
     Router::new()
         .route("/ping", get(ping::<A>))
         .route("/invocations", post(invoke::<A>))
+        .route("/ws", websocket_route())
         // Starlette, beneath the SDK that callers of the old agents met, redirects like this.
         .route("/invocations/", post(|| async { Redirect::temporary("/invocations") }))
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .with_state(http)
+}
+
+#[cfg(feature = "websocket")]
+fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
+    get(websocket::open::<A>)
+}
+
+/// Refused as by an agent of the Python SDK's that has no handler.
+#[cfg(not(feature = "websocket"))]
+fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
+    get(|| async {
+        let sentence = "this agent has no WebSocket; build it with `--features websocket`, or send POST /invocations";
+        (StatusCode::FORBIDDEN, sentence)
+    })
 }
 
 pub(crate) async fn ping<A: Agent>(State(http): State<Http<A>>) -> Response {
@@ -233,7 +261,14 @@ mod tests {
         let sessions = Sessions::new(Arc::new(ProcessMemory::default()), 1_000, activity.clone());
         let health = Health::new(activity.clone());
         let invoker = Invoker::new(Quiet, Arc::new(Quiet), Overruling::default(), sessions, activity);
-        Http { invoker, health, telemetry: Telemetry::default(), debug: false }
+        Http {
+            invoker,
+            health,
+            telemetry: Telemetry::default(),
+            debug: false,
+            #[cfg(feature = "websocket")]
+            conversations: websocket::Conversations::default(),
+        }
     }
 
     /// A payload that is there after so many seconds.

@@ -9,3 +9,4 @@ mod life;
 mod mcp;
 mod ping;
 mod played;
+mod websocket;
