@@ -63,6 +63,9 @@ pub(super) fn begin(
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
+            // A span's parent is the span around it. Nobody asks OpenTelemetry for a current one, and telling it at
+            // each poll of a turn costs more than the turn's spans.
+            .with_context_activation(false)
             // Not every error that is told of within a span is the span's.
             .with_error_events_to_status(false)
             // What went as it should, the span itself tells; a retry is an event in it.
