@@ -1,8 +1,9 @@
 //! What telemetry costs: the same turns by agents that hand over nothing, that hand over to a collector, and whose
 //! collector is not there. `cargo bench -p vitracka --bench telemetry [ROUNDS]`
 //!
-//! The agents take turns, some hundred turns each, so that what else the machine does falls on all of them. Latency
-//! is that of one caller; CPU is what the system counted for the agent's process.
+//! Two kinds of turns: the smallest agent's with a model that answers at once, so that the turn is all there is to
+//! measure; and the coach's with one that writes as models do, piece after piece, read as it is written. The agents take turns, some hundred turns each, so that
+//! what else the machine does falls on all of them. CPU is what the system counted for the agent's process.
 
 use std::error::Error;
 use std::fs;
@@ -11,10 +12,41 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TURNS: usize = 200;
 const ROUNDS: usize = 15;
 /// Clock ticks of `/proc/PID/stat` in a second, on every Linux that this is built for.
 const TICKS: f64 = 100.0;
+/// Between two pieces of a paced answer, in milliseconds: 50 a second.
+const PACE: u32 = 20;
+
+/// Turns of one kind.
+struct Kind {
+    what: &'static str,
+    agent: &'static str,
+    prompt: &'static str,
+    is_paced: bool,
+    /// How many callers each have how many turns in a round.
+    callers: usize,
+    turns: usize,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        what: "test_agent, a model that answers at once",
+        agent: "test_agent",
+        prompt: "I walked to work today",
+        is_paced: false,
+        callers: 1,
+        turns: 200,
+    },
+    Kind {
+        what: "coach_companion, a model that writes 50 pieces a second, streamed",
+        agent: "coach_companion",
+        prompt: "My weight has not moved for two weeks and I feel stuck. What can I do?",
+        is_paced: true,
+        callers: 16,
+        turns: 2,
+    },
+];
 
 /// A child that ends with the run.
 struct Program(Child);
@@ -32,24 +64,29 @@ struct Agent {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rounds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
+    KINDS.iter().try_for_each(|kind| compare(kind, rounds))
+}
+
+fn compare(kind: &Kind, rounds: usize) -> Result<(), Box<dyn Error>> {
     let data = tempfile::tempdir()?;
-    let (_aws, aws) = local_aws(data.path())?;
+    let (_aws, aws) = local_aws(data.path(), kind)?;
     let (collector, nobody) = (collector()?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port());
     let mut agents = vec![
-        Agent::start("off", aws, None)?,
-        Agent::start("on", aws, Some(collector))?,
-        Agent::start("dead collector", aws, Some(nobody))?,
+        Agent::start("off", kind, aws, None)?,
+        Agent::start("on", kind, aws, Some(collector))?,
+        Agent::start("dead collector", kind, aws, Some(nobody))?,
     ];
     for agent in &mut agents {
-        agent.hold(TURNS)?;
+        agent.hold(kind)?;
         agent.begin_to_count()?;
     }
     for _ in 0..rounds {
         for agent in &mut agents {
-            agent.hold_and_count()?;
+            agent.hold_and_count(kind)?;
         }
     }
     let off = agents[0].figures()?;
+    println!("{}", kind.what);
     println!("{:<16}{:>14}{:>10}{:>18}{:>10}", "telemetry", "latency (us)", "ratio", "CPU a turn (us)", "ratio");
     for agent in &agents {
         let (latency, cpu) = agent.figures()?;
@@ -69,10 +106,13 @@ fn vitracka() -> Command {
     command
 }
 
-/// A local AWS and its port.
-fn local_aws(data: &std::path::Path) -> Result<(Program, u16), Box<dyn Error>> {
+/// A local AWS with a model of that kind, and its port.
+fn local_aws(data: &std::path::Path, kind: &Kind) -> Result<(Program, u16), Box<dyn Error>> {
     let mut command = vitracka();
     command.args(["dev", "--port", "0", "--data"]).arg(data).stdout(Stdio::piped()).stderr(Stdio::null());
+    if kind.is_paced {
+        command.args(["--fault", &format!("slow={PACE}*")]);
+    }
     let mut program = Program(command.spawn()?);
     let output = program.0.stdout.take().ok_or("no output")?;
     for line in BufReader::new(output).lines() {
@@ -122,11 +162,11 @@ fn accept_all(connection: TcpStream) -> std::io::Result<()> {
 // === impl Agent ===
 
 impl Agent {
-    fn start(what: &'static str, aws: u16, collector: Option<u16>) -> Result<Self, Box<dyn Error>> {
+    fn start(what: &'static str, kind: &Kind, aws: u16, collector: Option<u16>) -> Result<Self, Box<dyn Error>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut command = vitracka();
         command
-            .args(["agent", "test_agent"])
+            .args(["agent", kind.agent])
             .env("HOST", "127.0.0.1")
             .env("PORT", port.to_string())
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{aws}"))
@@ -148,28 +188,37 @@ impl Agent {
         Ok(Self { what, program, port, latencies: Vec::new(), turns: 0, cpu_at_first: 0.0 })
     }
 
-    /// Holds so many turns, each in a session of its own, and gives what each took in microseconds.
-    fn hold(&self, turns: usize) -> Result<Vec<f64>, Box<dyn Error>> {
-        let mut writer = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        writer.set_nodelay(true)?;
-        let mut reader = BufReader::new(writer.try_clone()?);
-        let body = r#"{"prompt": "I walked to work today"}"#;
+    /// Holds the turns of a round, and gives what each took in microseconds.
+    fn hold(&self, kind: &Kind) -> Result<Vec<f64>, Box<dyn Error>> {
+        let took: Result<Vec<Vec<f64>>, String> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..kind.callers).map(|_| scope.spawn(|| self.call(kind))).collect();
+            callers.into_iter().map(|caller| caller.join().map_err(|_| "a caller panicked".to_owned())?).collect()
+        });
+        Ok(took?.concat())
+    }
+
+    /// One caller's turns, each in a session of its own.
+    fn call(&self, kind: &Kind) -> Result<Vec<f64>, String> {
+        let body = format!(r#"{{"prompt": "{}"}}"#, kind.prompt);
+        let accept = if kind.is_paced { "text/event-stream" } else { "application/json" };
         let head = format!(
-            "POST /invocations HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
             body.len()
         );
-        let mut took = Vec::with_capacity(turns);
-        for _ in 0..turns {
-            let began = Instant::now();
-            writer.write_all(head.as_bytes())?;
-            let (status, length) = answer_head(&mut reader)?;
-            reader.read_exact(&mut vec![0; length])?;
-            if !status.contains(" 200 ") {
-                return Err(format!("{}: {status}", self.what).into());
-            }
-            took.push(began.elapsed().as_secs_f64() * 1e6);
-        }
-        Ok(took)
+        let told = |error: std::io::Error| format!("{}: {error}", self.what);
+        (0..kind.turns)
+            .map(|_| {
+                let began = Instant::now();
+                let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).map_err(told)?;
+                connection.set_nodelay(true).map_err(told)?;
+                connection.write_all(head.as_bytes()).map_err(told)?;
+                let mut answer = String::new();
+                connection.read_to_string(&mut answer).map_err(told)?;
+                let is_whole = answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"stop_reason\":\"end_turn\"");
+                is_whole.then(|| began.elapsed().as_secs_f64() * 1e6).ok_or_else(|| format!("{}: {answer}", self.what))
+            })
+            .collect()
     }
 
     fn begin_to_count(&mut self) -> Result<(), Box<dyn Error>> {
@@ -177,11 +226,11 @@ impl Agent {
         Ok(())
     }
 
-    fn hold_and_count(&mut self) -> Result<(), Box<dyn Error>> {
-        let mut took = self.hold(TURNS)?;
+    fn hold_and_count(&mut self, kind: &Kind) -> Result<(), Box<dyn Error>> {
+        let mut took = self.hold(kind)?;
         took.sort_by(f64::total_cmp);
         self.latencies.push(took[took.len() / 2]);
-        self.turns += TURNS;
+        self.turns += took.len();
         Ok(())
     }
 
@@ -199,22 +248,6 @@ impl Agent {
         let (_, after_name) = stat.rsplit_once(')').ok_or("no name")?;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / TICKS)
-    }
-}
-
-/// The status line of an answer, and how long its body is.
-fn answer_head(reader: &mut BufReader<TcpStream>) -> Result<(String, usize), Box<dyn Error>> {
-    let mut status = String::new();
-    reader.read_line(&mut status)?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            return Ok((status, length));
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse()?;
-        }
     }
 }
 

@@ -4,36 +4,54 @@
 //! format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 //! So what an alarm counts and what an operator reads are the same lines.
 
-use agentcore_core::signal::{MEASURES, Measure, Unit, namespace};
+use agentcore_core::signal::{MEASURES, Measure, Unit};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
-/// The member that CloudWatch looks for.
-pub(super) const MEMBER: &str = "_aws";
+/// What CloudWatch finds in a line, under `_aws`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Embedded<'a> {
+    timestamp: i64,
+    cloud_watch_metrics: Vec<Directive<'a>>,
+}
 
-/// What makes a line with those members a metric of the agent's; none where it is not one.
-pub(super) fn metrics(agent: &str, line: &Map<String, Value>, now: Timestamp) -> Option<Value> {
-    let counted = MEASURES.iter().filter(|measure| line.get(measure.name).is_some_and(Value::is_number));
-    let mut groups: Vec<(Vec<&str>, Vec<Value>)> = Vec::new();
-    for measure in counted {
-        let told = told_apart(measure, line);
-        let metric = json!({ "Name": measure.name, "Unit": unit(measure.unit) });
-        match groups.iter_mut().find(|(dimensions, _)| *dimensions == told) {
-            Some((_, metrics)) => metrics.push(metric),
-            None => groups.push((told, vec![metric])),
+/// Metrics that are told apart alike.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'a str,
+    #[serde(serialize_with = "in_all_and_by_each")]
+    dimensions: Vec<&'static str>,
+    metrics: Vec<Metric>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+}
+
+/// What makes a line with those members a metric in the agent's namespace; none where it is not one.
+pub(super) fn metrics<'a>(namespace: &'a str, line: &Map<String, Value>, now: Timestamp) -> Option<Embedded<'a>> {
+    let mut directives: Vec<Directive<'a>> = Vec::new();
+    for measure in MEASURES.iter().filter(|measure| line.get(measure.name).is_some_and(Value::is_number)) {
+        let dimensions = told_apart(measure, line);
+        let metric = Metric { name: measure.name, unit: unit(measure.unit) };
+        match directives.iter_mut().find(|directive| directive.dimensions == dimensions) {
+            Some(directive) => directive.metrics.push(metric),
+            None => directives.push(Directive { namespace, dimensions, metrics: vec![metric] }),
         }
     }
-    if groups.is_empty() {
-        return None;
-    }
-    let namespace = namespace(agent);
-    let directives = groups.into_iter().map(|(dimensions, metrics)| {
-        // In all, and by each member that tells them apart.
-        let sets: Vec<Vec<&str>> =
-            std::iter::once(Vec::new()).chain(dimensions.into_iter().map(|name| vec![name])).collect();
-        json!({ "Namespace": namespace, "Dimensions": sets, "Metrics": metrics })
-    });
-    Some(json!({ "Timestamp": now.as_millisecond(), "CloudWatchMetrics": directives.collect::<Vec<_>>() }))
+    (!directives.is_empty()).then(|| Embedded { timestamp: now.as_millisecond(), cloud_watch_metrics: directives })
+}
+
+/// Sets of dimensions: the empty one, and one of each.
+fn in_all_and_by_each<S: Serializer>(dimensions: &Vec<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
+    let each = dimensions.iter().map(std::slice::from_ref);
+    serializer.collect_seq(std::iter::once::<&[&str]>(&[]).chain(each))
 }
 
 /// The metric's dimensions that the line has. CloudWatch takes no empty value.
@@ -53,11 +71,14 @@ fn unit(unit: Unit) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn of(line: Value) -> Option<Value> {
         let Value::Object(line) = line else { panic!("an object") };
-        metrics("coach", &line, Timestamp::from_millisecond(1_795_406_111_000).expect("a moment"))
+        let now = Timestamp::from_millisecond(1_795_406_111_000).expect("a moment");
+        metrics("AgentCore/coach", &line, now).map(|told| serde_json::to_value(told).expect("it is JSON"))
     }
 
     #[test]

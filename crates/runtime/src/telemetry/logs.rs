@@ -23,7 +23,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::embedded;
+use super::embedded::{self, Embedded};
 use super::instruments::Instruments;
 use super::records::Records;
 
@@ -63,12 +63,15 @@ pub(super) fn begin(
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
+            // A span's parent is the span around it. Nobody asks OpenTelemetry for a current one, and telling it at
+            // each poll of a turn costs more than the turn's spans.
+            .with_context_activation(false)
             // Not every error that is told of within a span is the span's.
             .with_error_events_to_status(false)
             // What went as it should, the span itself tells; a retry is an event in it.
             .with_filter(filter_fn(|metadata| metadata.is_span() || *metadata.level() <= Level::WARN))
     });
-    let lines = JsonLines { agent, records, instruments, dispatch: OnceLock::new() };
+    let lines = JsonLines { namespace: signal::namespace(agent), records, instruments, dispatch: OnceLock::new() };
     let _ = tracing_subscriber::registry().with(levels).with(spans_out).with(lines).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // What a panic says may be somebody's words; where it happened is enough to find it.
@@ -79,7 +82,8 @@ pub(super) fn begin(
 
 /// Writes each event as one line.
 struct JsonLines {
-    agent: &'static str,
+    /// Where CloudWatch keeps the agent's metrics.
+    namespace: String,
     /// Where lines go as records, beside standard error.
     records: Option<Records>,
     instruments: Arc<Instruments>,
@@ -142,9 +146,7 @@ where
             let members = line.fields.iter().map(|(name, value)| (name.as_str(), value));
             records.put((*event.metadata().level(), None), line.message.as_str(), members, span.as_ref());
         }
-        if let Some(metrics) = embedded::metrics(self.agent, &line.fields, now) {
-            line.fields.insert(embedded::MEMBER.into(), metrics);
-        }
+        line.metrics = embedded::metrics(&self.namespace, &line.fields, now);
         if let Ok(line) = serde_json::to_string(&line) {
             // A log that cannot be written must not stop a turn.
             let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -163,18 +165,20 @@ impl JsonLines {
 
 /// A line, in the order a person reads it.
 #[derive(Serialize)]
-struct Line {
+struct Line<'a> {
     timestamp: String,
     level: &'static str,
     message: Value,
     logger: String,
     #[serde(flatten)]
     fields: Map<String, Value>,
+    #[serde(rename = "_aws", skip_serializing_if = "Option::is_none")]
+    metrics: Option<Embedded<'a>>,
 }
 
 // === impl Line ===
 
-impl Line {
+impl Line<'_> {
     fn of(event: &Event<'_>, mut context: Map<String, Value>, now: Timestamp) -> Self {
         let metadata = event.metadata();
         let mut fields = Fields::default();
@@ -196,6 +200,7 @@ impl Line {
             message,
             logger: metadata.target().to_owned(),
             fields: context,
+            metrics: None,
         }
     }
 }

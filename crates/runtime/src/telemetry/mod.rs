@@ -107,9 +107,9 @@ impl Telemetry {
             .with_span_processor(processor)
             .build();
         let records = records.map(|exporter| {
-            let (queue, processor) = queue::records(exporter, &resource, trouble);
+            let (queue, entrance) = queue::records(exporter, &resource, &records::scope(), trouble);
             queues.push(queue);
-            Records::new(resource.clone(), processor)
+            Records::new(entrance)
         });
         let meters = metrics.map(|exporter| {
             use opentelemetry_sdk::metrics::PeriodicReader;

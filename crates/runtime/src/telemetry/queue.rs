@@ -3,7 +3,7 @@
 //! OpenTelemetry's own batch processors drop what does not fit and keep to themselves how much; and each has a thread.
 //! Here one task a queue waits on the runtime that turns run on, and whatever is lost is counted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agentcore_core::signal::attribute;
@@ -16,8 +16,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, SdkLogRecord};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::sleep;
 
 use super::trouble::Trouble;
 
@@ -37,13 +37,22 @@ pub(crate) struct Queue(mpsc::Sender<oneshot::Sender<()>>);
 /// Where signals enter.
 #[derive(Debug)]
 pub(super) struct Entrance<T> {
-    signals: mpsc::Sender<T>,
+    waiting: Arc<Waiting<T>>,
     trouble: Arc<Trouble>,
+}
+
+/// What waits. Whoever hands it over is woken when there is something at all and when there is a batch, not by each
+/// signal: waking a thread costs more than making a span.
+#[derive(Debug)]
+struct Waiting<T> {
+    signals: Mutex<Vec<T>>,
+    something: Notify,
+    a_batch: Notify,
 }
 
 /// Where they leave.
 struct Exit<T> {
-    signals: mpsc::Receiver<T>,
+    waiting: Arc<Waiting<T>>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     trouble: Arc<Trouble>,
     hand_over: HandOver<T>,
@@ -51,9 +60,6 @@ struct Exit<T> {
 
 /// Hands a batch over.
 type HandOver<T> = Box<dyn Fn(Vec<T>) -> BoxFuture<'static, OTelSdkResult> + Send + Sync>;
-
-/// A line and who wrote it.
-pub(super) type Record = (SdkLogRecord, InstrumentationScope);
 
 /// A queue of spans.
 pub(super) fn spans(mut exporter: SpanExporter, resource: &Resource, trouble: &Arc<Trouble>) -> (Queue, SpanEntrance) {
@@ -66,18 +72,19 @@ pub(super) fn spans(mut exporter: SpanExporter, resource: &Resource, trouble: &A
     (queue, SpanEntrance(entrance))
 }
 
-/// A queue of log records.
+/// A queue of log records, which are all of one scope.
 pub(super) fn records(
     mut exporter: LogExporter,
     resource: &Resource,
+    scope: &InstrumentationScope,
     trouble: &Arc<Trouble>,
-) -> (Queue, Entrance<Record>) {
+) -> (Queue, Entrance<SdkLogRecord>) {
     exporter.set_resource(resource);
-    let exporter = Arc::new(exporter);
-    open(trouble, move |records: Vec<Record>| {
-        let exporter = Arc::clone(&exporter);
+    let (exporter, scope) = (Arc::new(exporter), Arc::new(scope.clone()));
+    open(trouble, move |records: Vec<SdkLogRecord>| {
+        let (exporter, scope) = (Arc::clone(&exporter), Arc::clone(&scope));
         Box::pin(async move {
-            let batch: Vec<_> = records.iter().map(|(record, scope)| (record, scope)).collect();
+            let batch: Vec<_> = records.iter().map(|record| (record, &*scope)).collect();
             exporter.export(LogBatch::new(&batch)).await
         })
     })
@@ -87,11 +94,12 @@ fn open<T: Send + 'static>(
     trouble: &Arc<Trouble>,
     hand_over: impl Fn(Vec<T>) -> BoxFuture<'static, OTelSdkResult> + Send + Sync + 'static,
 ) -> (Queue, Entrance<T>) {
-    let (entrance, signals) = mpsc::channel(ROOM);
     let (flush, flushes) = mpsc::channel(1);
-    let exit = Exit { signals, flushes, trouble: Arc::clone(trouble), hand_over: Box::new(hand_over) };
+    let waiting = Arc::new(Waiting { signals: Mutex::default(), something: Notify::new(), a_batch: Notify::new() });
+    let exit =
+        Exit { waiting: Arc::clone(&waiting), flushes, trouble: Arc::clone(trouble), hand_over: Box::new(hand_over) };
     tokio::spawn(exit.serve());
-    (Queue(flush), Entrance { signals: entrance, trouble: Arc::clone(trouble) })
+    (Queue(flush), Entrance { waiting, trouble: Arc::clone(trouble) })
 }
 
 // === impl Queue ===
@@ -111,9 +119,41 @@ impl Queue {
 impl<T> Entrance<T> {
     /// Puts one in, if there is room. Never waits.
     pub(super) fn put(&self, signal: T) {
-        if self.signals.try_send(signal).is_err() {
+        if !self.waiting.put(signal) {
             self.trouble.lost(1);
         }
+    }
+}
+
+// === impl Waiting ===
+
+impl<T> Waiting<T> {
+    /// Whether there was room for it.
+    fn put(&self, signal: T) -> bool {
+        let mut signals = self.signals();
+        if signals.len() >= ROOM {
+            return false;
+        }
+        signals.push(signal);
+        match signals.len() {
+            1 => self.something.notify_one(),
+            BATCH => self.a_batch.notify_one(),
+            _ => {}
+        }
+        true
+    }
+
+    /// The first that wait, a batch at the most; none where nothing waits.
+    fn take(&self) -> Option<Vec<T>> {
+        let mut signals = self.signals();
+        let until = signals.len().min(BATCH);
+        let later = signals.split_off(until);
+        let batch = std::mem::replace(&mut *signals, later);
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    fn signals(&self) -> MutexGuard<'_, Vec<T>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,57 +161,29 @@ impl<T> Entrance<T> {
 
 impl<T: Send> Exit<T> {
     async fn serve(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let flushed = tokio::select! {
-                first = self.signals.recv() => match first {
-                    Some(first) => {
-                        batch.push(first);
-                        self.gather(&mut batch).await
-                    }
-                    None => return,
-                },
-                Some(flushed) = self.flushes.recv() => Some(flushed),
+            let asked = tokio::select! {
+                () = self.waiting.something.notified() => self.gather().await,
+                Some(asked) = self.flushes.recv() => Some(asked),
             };
-            self.leave(&mut batch).await;
-            if let Some(flushed) = flushed {
-                while let Ok(signal) = self.signals.try_recv() {
-                    batch.push(signal);
-                    if batch.len() == BATCH {
-                        self.leave(&mut batch).await;
-                    }
+            while let Some(batch) = self.waiting.take() {
+                let count = batch.len() as u64;
+                if (self.hand_over)(batch).await.is_err() {
+                    self.trouble.lost(count);
                 }
-                self.leave(&mut batch).await;
-                let _ = flushed.send(());
+            }
+            if let Some(asked) = asked {
+                let _ = asked.send(());
             }
         }
     }
 
-    /// Fills the batch, until it is full, or its first has waited long enough, or somebody asks for it.
-    async fn gather(&mut self, batch: &mut Vec<T>) -> Option<oneshot::Sender<()>> {
-        let until = Instant::now() + GATHER;
-        while batch.len() < BATCH {
-            let left = BATCH - batch.len();
-            tokio::select! {
-                came = timeout_at(until, self.signals.recv_many(batch, left)) => {
-                    if !matches!(came, Ok(1..)) {
-                        return None;
-                    }
-                }
-                Some(flushed) = self.flushes.recv() => return Some(flushed),
-            }
-        }
-        None
-    }
-
-    async fn leave(&self, batch: &mut Vec<T>) {
-        if batch.is_empty() {
-            return;
-        }
-        let signals = std::mem::replace(batch, Vec::with_capacity(BATCH));
-        let count = signals.len() as u64;
-        if (self.hand_over)(signals).await.is_err() {
-            self.trouble.lost(count);
+    /// Waits until there is a batch, or the first of it has waited long enough, or somebody asks for it.
+    async fn gather(&mut self) -> Option<oneshot::Sender<()>> {
+        tokio::select! {
+            () = sleep(GATHER) => None,
+            () = self.waiting.a_batch.notified() => None,
+            Some(asked) = self.flushes.recv() => Some(asked),
         }
     }
 }
@@ -205,8 +217,12 @@ impl SpanProcessor for SpanEntrance {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_otlp::{WithExportConfig as _, WithHttpConfig as _};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tokio::time::Instant;
 
+    use super::super::transport::Transport;
     use super::*;
 
     #[tokio::test]
@@ -252,5 +268,26 @@ mod tests {
             queue.flush().await;
         }
         assert_eq!(trouble.not_told(), 1, "of two that are lost one was told");
+    }
+
+    /// The library that hands over tries a few times, and waits in between: on the clock of this runtime, which stands
+    /// still here but for those who wait, and not by putting the thread to sleep that turns run on.
+    #[tokio::test(start_paused = true)]
+    async fn pauses_between_attempts_hold_up_nobody() {
+        let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("its address");
+        let trouble = Arc::new(Trouble::default());
+        let transport = Transport::unsigned(Duration::from_secs(10), &trouble);
+        let exporter = SpanExporter::builder().with_http().with_http_client(transport);
+        let exporter = exporter.with_endpoint(format!("http://{nobody}/v1/traces")).build().expect("an exporter");
+        let (queue, entrance) = spans(exporter, &Resource::builder_empty().build(), &trouble);
+        let tracers = SdkTracerProvider::builder().with_span_processor(entrance).build();
+        tracers.tracer("a turn").start("a span").end();
+
+        let (began, really_began) = (Instant::now(), std::time::Instant::now());
+        queue.flush().await;
+
+        let (waited, slept) = (began.elapsed(), really_began.elapsed());
+        assert!(waited >= Duration::from_millis(700), "three pauses were to come, and it took {waited:?}");
+        assert!(slept < Duration::from_millis(700), "a thread slept through pauses of {waited:?}");
     }
 }

@@ -1,34 +1,38 @@
 //! Lines as OpenTelemetry's log records.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry::trace::SpanContext;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use serde_json::Value;
 use tracing::Level;
 
 use super::SCOPE;
-use super::queue::{Entrance, Record};
+use super::queue::Entrance;
 
 /// Where records are made. Clones share it.
 #[derive(Clone)]
 pub(super) struct Records {
+    /// Makes records, and sends none: its processors are handed a record to copy, where a queue can have it.
     logger: SdkLogger,
-    _provider: Arc<SdkLoggerProvider>,
+    entrance: Arc<Entrance<SdkLogRecord>>,
+}
+
+/// Who makes them.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(SCOPE).build()
 }
 
 // === impl Records ===
 
 impl Records {
     /// Records that leave by that queue.
-    pub(super) fn new(resource: Resource, entrance: Entrance<Record>) -> Self {
-        let provider = SdkLoggerProvider::builder().with_resource(resource).with_log_processor(entrance).build();
-        Self { logger: provider.logger(SCOPE), _provider: Arc::new(provider) }
+    pub(super) fn new(entrance: Entrance<SdkLogRecord>) -> Self {
+        let logger = SdkLoggerProvider::builder().build().logger_with_scope(scope());
+        Self { logger, entrance: Arc::new(entrance) }
     }
 
     /// Puts a record on its way.
@@ -40,7 +44,9 @@ impl Records {
         span: Option<&SpanContext>,
     ) {
         let mut record = self.logger.create_log_record();
-        record.set_timestamp(SystemTime::now());
+        let now = SystemTime::now();
+        record.set_timestamp(now);
+        record.set_observed_timestamp(now);
         record.set_severity_text(level.as_str());
         record.set_severity_number(severity(level));
         if let Some(event) = event {
@@ -55,7 +61,7 @@ impl Records {
         if let Some(span) = span.filter(|span| span.is_valid()) {
             record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
         }
-        self.logger.emit(record);
+        self.entrance.put(record);
     }
 }
 
@@ -79,20 +85,5 @@ fn any(value: &Value) -> AnyValue {
         },
         Value::String(text) => AnyValue::String(text.clone().into()),
         Value::Array(_) | Value::Object(_) => AnyValue::String(value.to_string().into()),
-    }
-}
-
-impl LogProcessor for Entrance<Record> {
-    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        self.put((record.clone(), scope.clone()));
-    }
-
-    /// Whoever flushes waits at [`super::queue::Queue::flush`], not on a thread.
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _within: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }
