@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink, split};
 use tokio::time::{Instant, timeout};
 
 use super::forwarding::{self, SESSION_ID};
-use super::{Door, Invocation, armed_faults, checked_session_id, session_id};
+use super::{Door, Invocation, armed_faults, printable, session_id};
 use crate::aws_error::AwsError;
 use crate::notice::{Notice, SessionName};
 use crate::path::Path;
@@ -38,12 +38,13 @@ pub(super) async fn open(
     let began = Instant::now();
     let agent = door.agent(&runtime)?;
     let headers = forwarding::with_parameters(request.headers().clone(), request.uri());
-    let session_id = session_id(&headers, Protocol::Http)?;
+    let protocol = door.sessions.protocol(&agent).unwrap_or_default();
+    let session_id = session_id(&headers, protocol)?;
     let session = SessionName { agent, id: printable(&session_id)? };
     let forwarded = forwarding::handshake(&headers, &session_id, &request_id)?;
     let request_id = request_id.to_str().unwrap_or_default().into();
     let notices = door.notices.clone();
-    let mut invocation = Invocation { session, request_id, notices, began, number: None, settled: false };
+    let mut invocation = Invocation { session, protocol, request_id, notices, began, number: None, settled: false };
     let (visit, exchange) = match invocation.carry_out(&door.sessions, forwarded, armed_faults(&headers)).await {
         Ok(carried) => carried,
         Err((failure, error)) => {
