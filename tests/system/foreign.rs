@@ -18,7 +18,8 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 pub(crate) use node::{
-    agentcore_cli, browser_script, mcp_conformance, mcp_inspector, mcp_node_script, node_script, typescript_example,
+    ag_ui_script, agentcore_cli, browser_script, mcp_conformance, mcp_inspector, mcp_node_script, node_script,
+    typescript_example,
 };
 pub(crate) use python::{
     collector, example_client, lambda_emulator, linter, linters_script, mcp_python_script, ministack, moto_script,

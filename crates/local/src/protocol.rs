@@ -14,30 +14,33 @@ pub enum Protocol {
     Http,
     /// The Model Context Protocol.
     Mcp,
+    /// The Agent-User Interaction Protocol.
+    AgUi,
 }
 
 /// A text that names no protocol of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no protocol that an agent can be called by here; there are HTTP and MCP")]
+#[error("`{0}` is no protocol that an agent can be called by here; there are HTTP, MCP and AGUI")]
 pub struct ProtocolError(String);
 
 // === impl Protocol ===
 
 impl Protocol {
-    const ALL: [Self; 2] = [Self::Http, Self::Mcp];
+    const ALL: [Self; 3] = [Self::Http, Self::Mcp, Self::AgUi];
 
     /// The name, as AgentCore writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "HTTP",
             Self::Mcp => "MCP",
+            Self::AgUi => "AGUI",
         }
     }
 
     /// Where an agent takes payloads.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::Http => "/invocations",
+            Self::Http | Self::AgUi => "/invocations",
             Self::Mcp => "/mcp",
         }
     }
@@ -45,7 +48,8 @@ impl Protocol {
     /// What names a session in the protocol itself, beside the header of AgentCore.
     pub(crate) fn session_id(self) -> Option<HeaderName> {
         match self {
-            Self::Http => None,
+            // A thread's id is in the payload, where the service does not look.
+            Self::Http | Self::AgUi => None,
             Self::Mcp => Some(HeaderName::from_static("mcp-session-id")),
         }
     }
@@ -53,7 +57,7 @@ impl Protocol {
     /// Whether an agent has to serve `GET /ping`. AgentCore asks it of servers of MCP nowhere, and most have none.
     pub(crate) fn has_ping(self) -> bool {
         match self {
-            Self::Http => true,
+            Self::Http | Self::AgUi => true,
             Self::Mcp => false,
         }
     }

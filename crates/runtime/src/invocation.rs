@@ -173,7 +173,7 @@ impl<A: Agent> Invoker<A> {
     }
 
     /// Where turns run.
-    #[cfg(feature = "mcp")]
+    #[cfg(any(feature = "ag-ui", feature = "mcp"))]
     pub(crate) fn work(&self) -> &Handle {
         &self.work
     }
@@ -218,6 +218,17 @@ impl<A: Agent> Invoker<A> {
 
     /// Reads a payload and asks the agent what to make of it. An agent that panics fails alone.
     pub(crate) async fn accept(&self, body: Bytes, context: Context, admitted: Admitted) -> Result<Accepted, Failure> {
+        self.accept_with(body, context, admitted, Ok).await
+    }
+
+    /// The same, with what the protocol adds to the agent's request.
+    pub(crate) async fn accept_with(
+        &self,
+        body: Bytes,
+        context: Context,
+        admitted: Admitted,
+        add: impl FnOnce(TurnRequest) -> Result<TurnRequest, Failure> + Send + 'static,
+    ) -> Result<Accepted, Failure> {
         let busy = self.activity.begin("invocation");
         let agent = Arc::clone(&self.agent);
         let mut settled = context;
@@ -227,7 +238,7 @@ impl<A: Agent> Invoker<A> {
             async move {
                 let payload = payload::read::<A::Payload>(&body)?;
                 drop(body);
-                let mut request = agent.turn(payload, &settled)?;
+                let mut request = add(agent.turn(payload, &settled)?)?;
                 request.overrule(overruling);
                 if request.is_beyond_any_context() {
                     return Err(Failure::too_long());

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use agentcore_core::agent::Agent;
 use axum::Router;
 
+#[cfg(feature = "ag-ui")]
+use crate::ag_ui;
 use crate::http::{self, Http};
 #[cfg(feature = "mcp")]
 use crate::mcp;
@@ -23,6 +25,9 @@ pub enum Protocol {
     /// The Model Context Protocol: streamable HTTP at `POST /mcp` on port 8000. The agent is a tool.
     #[cfg(feature = "mcp")]
     Mcp,
+    /// The Agent-User Interaction Protocol: `RunAgentInput` at `POST /invocations` on port 8080, and a run's events.
+    #[cfg(feature = "ag-ui")]
+    AgUi,
 }
 
 /// Why a protocol cannot be spoken.
@@ -50,6 +55,8 @@ impl Protocol {
             Self::Http => 8080,
             #[cfg(feature = "mcp")]
             Self::Mcp => 8000,
+            #[cfg(feature = "ag-ui")]
+            Self::AgUi => 8080,
         }
     }
 
@@ -59,6 +66,8 @@ impl Protocol {
             Self::Http => http::router(http),
             #[cfg(feature = "mcp")]
             Self::Mcp => mcp::router(http),
+            #[cfg(feature = "ag-ui")]
+            Self::AgUi => ag_ui::router(http),
         }
     }
 }
@@ -74,6 +83,9 @@ impl FromStr for Protocol {
             #[cfg(not(feature = "mcp"))]
             "MCP" => Err(ProtocolError::NotBuiltIn { protocol: "MCP", feature: "mcp" }),
             "A2A" => Err(ProtocolError::NotBuiltIn { protocol: "A2A", feature: "a2a" }),
+            #[cfg(feature = "ag-ui")]
+            "AGUI" => Ok(Self::AgUi),
+            #[cfg(not(feature = "ag-ui"))]
             "AGUI" => Err(ProtocolError::NotBuiltIn { protocol: "AGUI", feature: "ag-ui" }),
             unknown => Err(ProtocolError::Unknown(unknown.to_owned())),
         }
@@ -87,6 +99,8 @@ impl fmt::Display for Protocol {
             Self::Http => "HTTP",
             #[cfg(feature = "mcp")]
             Self::Mcp => "MCP",
+            #[cfg(feature = "ag-ui")]
+            Self::AgUi => "AGUI",
         })
     }
 }
@@ -101,6 +115,8 @@ mod tests {
         assert_eq!(Protocol::Http.to_string().parse(), Ok(Protocol::Http));
         #[cfg(feature = "mcp")]
         assert_eq!(Protocol::Mcp.to_string().parse(), Ok(Protocol::Mcp));
+        #[cfg(feature = "ag-ui")]
+        assert_eq!(Protocol::AgUi.to_string().parse(), Ok(Protocol::AgUi));
     }
 
     #[test]
@@ -109,6 +125,11 @@ mod tests {
         insta::assert_snapshot!(
             "MCP".parse::<Protocol>().expect_err("not built in"),
             @"AGENTCORE_PROTOCOL=MCP needs a program that was built with `--features mcp`"
+        );
+        #[cfg(not(feature = "ag-ui"))]
+        insta::assert_snapshot!(
+            "AGUI".parse::<Protocol>().expect_err("not built in"),
+            @"AGENTCORE_PROTOCOL=AGUI needs a program that was built with `--features ag-ui`"
         );
         let error = "grpc".parse::<Protocol>().expect_err("nobody speaks it here");
         insta::assert_snapshot!(error, @"AGENTCORE_PROTOCOL is grpc; it must be HTTP, MCP, A2A or AGUI");

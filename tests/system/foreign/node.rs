@@ -45,6 +45,14 @@ fn mcp_clients() -> PathBuf {
     installed("mcp-clients", &tests("mcp-clients"))
 }
 
+/// A command that runs a script of `tests/foreign` with AG-UI's own client.
+pub(crate) fn ag_ui_script(name: &str) -> Command {
+    let installed = installed("ag-ui-client", &tests("ag-ui-client"));
+    let mut command = secluded(NODE.program);
+    command.env("NODE_PATH", installed.join("node_modules")).arg(tests("foreign").join(name));
+    command
+}
+
 /// A command that runs a script of `tests/foreign` with the browsers' WebSocket.
 pub(crate) fn browser_script(name: &str) -> Command {
     let installed = installed("undici", &tests("undici"));

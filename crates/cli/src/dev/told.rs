@@ -69,6 +69,11 @@ fn tries(address: SocketAddr, (name, protocol): &(AgentName, Protocol)) -> Vec<S
             let headers = "-H 'content-type: application/json' -H 'accept: application/json, text/event-stream'";
             vec![format!(r#"{curl} {headers} -d '{{"jsonrpc":"2.0","id":1,"method":"tools/list"}}'"#)]
         }
+        Protocol::AgUi => {
+            let message = r#"{"id":"1","role":"user","content":"I had a setback today"}"#;
+            let headers = "-H 'content-type: application/json' -H 'accept: text/event-stream'";
+            vec![format!(r#"{curl} {headers} -d '{{"threadId":"1","runId":"1","messages":[{message}]}}'"#)]
+        }
     }
 }
 

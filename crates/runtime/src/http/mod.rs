@@ -158,7 +158,7 @@ async fn answer<A: Agent>(
 
 /// Reads the payload with a place taken for it, so that what comes later to the session is answered later. Where the
 /// payload is too long in coming, the others go first.
-async fn read_in_place<A: Agent>(
+pub(crate) async fn read_in_place<A: Agent>(
     http: &Http<A>,
     request: Request<Body>,
     context: &Context,
@@ -198,7 +198,8 @@ fn whole(answered: &Answered) -> Response {
     }
 }
 
-fn failed(failure: &Failure, request_id: &str) -> Response {
+/// The answer that a failure is, while there is a status to tell it by.
+pub(crate) fn failed(failure: &Failure, request_id: &str) -> Response {
     let mut response = json_bytes(failure.code.status(), failure.told(request_id).to_string());
     if let Some(wait) = failure.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).into());
