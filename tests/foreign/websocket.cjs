@@ -1,6 +1,6 @@
 /**
  * A web page that talks with an agent: undici's WebSocket, which is the browsers' API. Takes the orders `connect` (with a
- * `url`), `say` (with `json`), `hear` and `leave` of `websocket.py`, and gives their answers.
+ * `url`), `say` (with `json`), `hear` and `leave` of `websocket.py`, and gives their answers. It hears runs of AG-UI, too.
  */
 "use strict";
 
@@ -39,8 +39,9 @@ const orders = {
     for (;;) {
       const { message, ...closed } = await next();
       if (message === undefined) return { ...closed, text };
-      text += message.event?.contentBlockDelta?.delta?.text ?? "";
-      if (message.usage !== undefined || message.error !== undefined) return { last: message, text };
+      text += message.event?.contentBlockDelta?.delta?.text ?? message.delta ?? "";
+      const failed = message.error !== undefined || message.type === "RUN_ERROR";
+      if (message.usage !== undefined || failed) return { last: message, text };
     }
   },
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Agent, agent_environment};
 use crate::examples::example;
-use crate::foreign::{Script, ag_ui_script, python_script};
+use crate::foreign::{Script, ag_ui_script, browser_script, python_script, websocket_script};
 use crate::local_aws::{COACH_ARN, LocalAws, unconfigured};
 use crate::process::poll;
 use crate::socket::{Answer, Connection, Request};
@@ -243,6 +243,29 @@ fn a_tool_of_the_clients_is_called_by_the_client_and_its_result_used() {
     let told = client.order(json!({ "result": result, "parameters": tools }));
     assert!(last_words(&told).contains("The page is green now."), "{told}");
     insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+}
+
+/// A client sends everything back that it was told, and what the agent's own tool is said to have answered is no reply.
+#[test]
+fn a_tool_of_the_agents_is_called_beside_a_clients_and_what_it_says_stays_with_the_agent() {
+    let (_aws, agent) = coach();
+    let mut client = client(&agent);
+    let tools = json!({ "tools": colours() });
+
+    let called = client.order(json!({ "say": "[[tool week_review; tool paint_page {}]]", "parameters": tools }));
+
+    let heard =
+        events(&called, "TOOL_CALL_START").into_iter().map(|event| event["toolCallName"].as_str().expect("a name"));
+    assert_eq!(heard.collect::<Vec<_>>(), ["week_review", "paint_page"], "{called}");
+    let answered = events(&called, "TOOL_CALL_RESULT");
+    assert_eq!(answered.len(), 1, "{called}");
+    assert_eq!(answered[0]["content"], "The agent has the answer.");
+    let pending = &events(&called, "RUN_FINISHED")[0]["outcome"]["pendingToolCallIds"];
+    assert_eq!(*pending, json!([events(&called, "TOOL_CALL_START")[1]["toolCallId"]]), "{called}");
+
+    let result = json!({ "toolCallId": pending[0], "content": "The page is painted." });
+    let told = client.order(json!({ "result": result, "parameters": tools }));
+    assert!(last_words(&told).contains("The page is painted."), "{told}");
 }
 
 /// The next run may reach another process, which does not offer the tool any more.
@@ -518,4 +541,28 @@ fn boto3_runs_the_agent_through_the_door() {
     let refused = run(r#"{"prompt": "Hello!"}"#);
     assert_eq!((&refused["exception"], &refused["status"]), (&json!("RuntimeClientError"), &json!(424)), "{refused}");
     assert!(refused["message"].to_string().contains("(400)"), "{refused}");
+}
+
+#[test]
+fn a_browser_has_runs_over_a_websocket_through_the_door() {
+    let aws = LocalAws::start_with(&["--protocol", "coach_companion=AGUI"]);
+    let mut sdk = Script::start("AgentCore SDK for Python", websocket_script("websocket.py"), &aws.endpoint());
+    let url = &sdk.order(json!({ "do": "presign", "arn": COACH_ARN, "session": SESSION }))["url"];
+    let mut page = Script::start("a web page", browser_script("websocket.cjs"), &aws.endpoint());
+    assert_eq!(page.order(json!({ "do": "connect", "url": url })), json!({}));
+    let mut run = |input: &str| {
+        let input: Value = serde_json::from_str(input).expect("JSON");
+        page.order(json!({ "do": "say", "json": input }));
+        page.order(json!({ "do": "hear" }))
+    };
+
+    run(&input("My name is Aoife."));
+    let refused = run(r#"{"prompt": "What is my name?"}"#);
+    let told = run(&input("What is my name?"));
+
+    let last = &refused["last"];
+    insta::assert_snapshot!(format!("{} {} {}", last["code"], last["message"], last["metadata"]["details"]), @r#""INVALID_PAYLOAD" "Invalid RunAgentInput" "the payload has a missing field `threadId`""#);
+    assert!(told["text"].as_str().is_some_and(|text| text.contains("Aoife")), "{told}");
+    assert_eq!(told["last"]["type"], "RUN_FINISHED", "{told}");
+    assert_eq!(told["last"]["result"]["session_id"], SESSION, "{told}");
 }

@@ -8,6 +8,9 @@ use agentcore_core::tool::{Question, ToolProgress};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
+use crate::http::whole_seconds;
+
 /// The version of the protocol that is spoken.
 pub(super) const PROTOCOL_VERSION: &str = "1.0";
 
@@ -110,11 +113,17 @@ pub(super) struct TokenUsage {
 // === impl Event ===
 
 impl Event {
-    /// The event as a server-sent one.
-    pub(super) fn frame(&self) -> Vec<u8> {
-        // The keys of our own types are strings: that cannot fail.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        [b"data: ", &text[..], b"\n\n"].concat()
+    /// What a failure is told by.
+    pub(super) fn failed(failure: Failure, request_id: &str) -> Self {
+        let mut metadata = json!({ "request_id": request_id });
+        if let Some(details) = failure.details {
+            metadata["details"] = details.into();
+        }
+        if let Some(wait) = failure.retry_after {
+            metadata["retry_after"] = whole_seconds(wait).into();
+        }
+        // As AgentCore's own agents write theirs.
+        Self::RunError { message: failure.sentence, code: failure.code.as_str().to_ascii_uppercase(), metadata }
     }
 }
 

@@ -11,15 +11,19 @@
 //! as a question to a person does, and the `tool` message of the next run is the reply: see `client_tool`. Questions of
 //! the agent's own tools are AG-UI's interrupts, and `resume` replies.
 //!
-//! Rooms: `input` reads what a client sends, `narration` makes events of a turn, `event` is how these are written,
-//! `client_tool` the tools that the client has.
+//! Over `GET /ws` each message is an input, and each event a message. There the session is the connection's, whatever the
+//! thread. A `RUN_ERROR` of an input that was refused may come in the midst of another run; `metadata.request_id` tells
+//! them apart, and ends with the input's number.
+//!
+//! Rooms: `input` reads what a client sends, `narration` makes events of a turn, `telling` texts of these as the turn goes
+//! on, `event` is how they are written, `client_tool` the tools that the client has.
 
 mod client_tool;
 mod event;
 mod input;
 mod narration;
+mod telling;
 
-use std::convert::Infallible;
 use std::time::Instant;
 
 use agentcore_core::agent::{Agent, Context};
@@ -27,19 +31,25 @@ use agentcore_core::memory::sessions::{OpenError, Place};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use futures::stream;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
 use tracing::Instrument as _;
 
+#[cfg(feature = "websocket")]
 use self::event::Event;
 use self::input::Run;
 use self::narration::Narration;
+use self::telling::RunEvents;
 use crate::admission::Admitted;
 use crate::failure::{Code, Failure};
+#[cfg(feature = "websocket")]
+use crate::http::events::json;
+use crate::http::events::{self, Telling as _};
+#[cfg(feature = "websocket")]
+use crate::http::websocket;
 use crate::http::{Http, context, failed, ping, read_in_place};
-use crate::invocation::Invocation;
+use crate::invocation::{Accepted, Invoker};
 use crate::telemetry::invocation;
 
 /// The routes of the protocol.
@@ -47,15 +57,21 @@ pub(crate) fn router<A: Agent>(http: Http<A>) -> Router {
     Router::new()
         .route("/ping", get(ping::<A>))
         .route("/invocations", post(run::<A>))
-        .route("/ws", get(no_websocket))
+        .route("/ws", websocket_route())
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not Found") })
         .with_state(http)
 }
 
+#[cfg(feature = "websocket")]
+fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
+    get(websocket::open::<AgUi, A>)
+}
+
 /// Refused as by an agent of the Python SDK's that has no handler.
-async fn no_websocket() -> (StatusCode, &'static str) {
-    (StatusCode::FORBIDDEN, "this agent speaks AG-UI over server-sent events alone; send POST /invocations")
+#[cfg(not(feature = "websocket"))]
+fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
+    crate::http::websocket_route()
 }
 
 async fn run<A: Agent>(State(http): State<Http<A>>, request: Request<Body>) -> Response {
@@ -73,7 +89,7 @@ async fn run<A: Agent>(State(http): State<Http<A>>, request: Request<Body>) -> R
             Err(failure) => Err(failure),
         };
         match telling {
-            Ok(telling) => told(telling),
+            Ok(telling) => events::response(telling),
             Err(failure) => {
                 let failure = of_the_protocol(failure);
                 invocation::refused(&failure, began);
@@ -91,7 +107,7 @@ struct Asked {
     admitted: Admitted,
 }
 
-/// Takes the input in and reads it, where turns run: a large one would keep `/ping` waiting here.
+/// Takes the input in and reads it.
 async fn read<A: Agent>(
     http: &Http<A>,
     request: Request<Body>,
@@ -99,8 +115,7 @@ async fn read<A: Agent>(
     context: &mut Context,
 ) -> Result<Asked, Failure> {
     let (mut place, (body, admitted)) = read_in_place(http, request, context).await?;
-    let reading = http.invoker.work().spawn(async move { Run::read(&body) });
-    let run = reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))?;
+    let run = read_run(&http.invoker, body).await?;
     let is_named = |name| headers.get(name).is_some_and(|value| !value.as_bytes().trim_ascii().is_empty());
     if !is_named(context::REQUEST_ID) {
         context.request_id.clone_from(&run.id);
@@ -113,14 +128,31 @@ async fn read<A: Agent>(
     Ok(Asked { run, place, admitted })
 }
 
+/// Reads an input where turns run: a large one would keep `/ping` waiting here.
+async fn read_run<A: Agent>(invoker: &Invoker<A>, body: Bytes) -> Result<Run, Failure> {
+    let reading = invoker.work().spawn(async move { Run::read(&body) });
+    reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
+}
+
 /// Begins the turn of a run.
-async fn begin<A: Agent>(http: &Http<A>, asked: Asked, context: Context) -> Result<Telling, Failure> {
+async fn begin<A: Agent>(http: &Http<A>, asked: Asked, context: Context) -> Result<RunEvents, Failure> {
     let Asked { run, place, admitted } = asked;
-    let narration = Narration::of(&run, &context.request_id);
+    let (accepted, mut telling) = accept(&http.invoker, run, context, admitted).await?;
+    telling.follow(http.invoker.begin(accepted, place, true));
+    Ok(telling)
+}
+
+/// Asks the agent what to make of a run.
+async fn accept<A: Agent>(
+    invoker: &Invoker<A>,
+    run: Run,
+    context: Context,
+    admitted: Admitted,
+) -> Result<(Accepted, RunEvents), Failure> {
+    let telling = RunEvents::of(Narration::of(&run, &context.request_id));
     let Run { payload, tools, .. } = run;
-    let accepted = http.invoker.accept_with(payload, context, admitted, |request| tools.offer(request)).await?;
-    let invocation = http.invoker.begin(accepted, place, true);
-    Ok(Telling { narration, under_way: Some(invocation), has_begun: false })
+    let accepted = invoker.accept_with(payload, context, admitted, |request| tools.offer(request)).await?;
+    Ok((accepted, telling))
 }
 
 /// What cannot be read, or makes no sense to the agent, as AgentCore's agents refuse it.
@@ -137,39 +169,25 @@ fn of_the_protocol(failure: Failure) -> Failure {
     }
 }
 
-/// What there is to tell of a run. Dropping it cuts the turn.
-struct Telling {
-    narration: Narration,
-    under_way: Option<Invocation>,
-    has_begun: bool,
-}
+/// AG-UI over a WebSocket.
+#[cfg(feature = "websocket")]
+enum AgUi {}
 
-// === impl Telling ===
+#[cfg(feature = "websocket")]
+impl websocket::Language for AgUi {
+    type Telling = RunEvents;
 
-impl Telling {
-    /// The events that come next; none after the run's end.
-    async fn next(&mut self) -> Option<Vec<Event>> {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            return Some(vec![self.narration.begin()]);
-        }
-        while let Some(events) = &mut self.under_way.as_mut()?.events
-            && let Some(event) = events.recv().await
-        {
-            let told = self.narration.take(event);
-            if !told.is_empty() {
-                return Some(told);
-            }
-        }
-        let ended = self.under_way.take()?.end().await;
-        Some(self.narration.end(ended))
+    async fn accept<A: Agent>(
+        invoker: &Invoker<A>,
+        message: Bytes,
+        context: Context,
+        admitted: Admitted,
+    ) -> Result<(Accepted, RunEvents), Failure> {
+        let run = read_run(invoker, message).await?;
+        accept(invoker, run, context, admitted).await
     }
-}
 
-/// Answers with the run's events. A client that goes away drops the body, and that cuts the turn.
-fn told(telling: Telling) -> Response {
-    let frames = stream::unfold(telling, async |mut telling| {
-        let frames: Vec<u8> = telling.next().await?.iter().flat_map(Event::frame).collect();
-        Some((Ok::<_, Infallible>(Bytes::from(frames)), telling))
-    });
-    ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(frames)).into_response()
+    fn refused(failure: Failure, request_id: &str) -> Vec<u8> {
+        json(&Event::failed(of_the_protocol(failure), request_id))
+    }
 }

@@ -18,7 +18,6 @@ use super::client_tool::ClientTools;
 use super::event::{Event, Interrupt, Outcome, PROTOCOL_VERSION};
 use super::input::Run;
 use crate::failure::Failure;
-use crate::http::whole_seconds;
 use crate::invocation::Answered;
 
 /// The result of a call that the model has the answer to.
@@ -100,7 +99,7 @@ impl Narration {
         self.end_message(&mut told);
         let last = match ended {
             Ok(answered) => self.finish(answered, &mut told),
-            Err(failure) => self.fail(failure),
+            Err(failure) => Event::failed(failure, &self.request),
         };
         told.push(last);
         told
@@ -210,18 +209,6 @@ impl Narration {
         } else {
             Outcome::Interrupt { interrupts: of_agent.into_iter().map(Interrupt::from).collect() }
         }
-    }
-
-    fn fail(&self, failure: Failure) -> Event {
-        let mut metadata = json!({ "request_id": self.request });
-        if let Some(details) = failure.details {
-            metadata["details"] = details.into();
-        }
-        if let Some(wait) = failure.retry_after {
-            metadata["retry_after"] = whole_seconds(wait).into();
-        }
-        // As AgentCore's own agents write theirs.
-        Event::RunError { message: failure.sentence, code: failure.code.as_str().to_ascii_uppercase(), metadata }
     }
 }
 

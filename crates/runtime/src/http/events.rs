@@ -15,29 +15,55 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+#[cfg(feature = "websocket")]
+use crate::invocation::Answered;
 use crate::invocation::Invocation;
 
-/// What there is to tell of an invocation. Dropping it cuts the turn.
-pub(super) struct Telling(Option<Invocation>);
+/// What there is to tell of an invocation, in the texts of a protocol. Dropping it cuts the turn.
+pub(crate) trait Telling: Send + 'static {
+    /// Tells of `invocation` from now on.
+    fn follow(&mut self, invocation: Invocation);
+
+    /// What comes next; nothing after the turn's end.
+    fn next(&mut self) -> impl Future<Output = Option<Told>> + Send;
+
+    /// The texts of a failure.
+    fn failed(&mut self, failure: Failure) -> Vec<Vec<u8>>;
+
+    /// The texts of a whole answer, of which nothing was told while it was written.
+    #[cfg(feature = "websocket")]
+    fn whole(&mut self, answered: Answered) -> Vec<Vec<u8>>;
+}
 
 /// One thing that is told.
-pub(super) enum Told {
+pub(crate) enum Told {
     /// The JSON text of an event, or of the whole message at the end.
     Text(Vec<u8>),
     /// The turn failed; there is nothing more to tell.
     Failed(Failure),
 }
 
-// === impl Telling ===
+/// The telling of the contract's own.
+pub(super) struct ConverseEvents {
+    under_way: Option<Invocation>,
+    request_id: String,
+}
 
-impl Telling {
-    pub(super) fn of(invocation: Invocation) -> Self {
-        Self(Some(invocation))
+// === impl ConverseEvents ===
+
+impl ConverseEvents {
+    pub(super) fn of_request(request_id: String) -> Self {
+        Self { under_way: None, request_id }
+    }
+}
+
+impl Telling for ConverseEvents {
+    fn follow(&mut self, invocation: Invocation) {
+        self.under_way = Some(invocation);
     }
 
-    /// What comes next; nothing after the turn's end.
-    pub(super) async fn next(&mut self) -> Option<Told> {
-        while let Some(events) = &mut self.0.as_mut()?.events
+    async fn next(&mut self) -> Option<Told> {
+        while let Some(events) = &mut self.under_way.as_mut()?.events
             && let Some(event) = events.recv().await
         {
             let told = match event {
@@ -47,22 +73,29 @@ impl Telling {
             };
             return Some(Told::Text(told));
         }
-        let ended = self.0.take()?.end().await;
+        let ended = self.under_way.take()?.end().await;
         Some(ended.map_or_else(Told::Failed, |answered| Told::Text(json(&answered))))
+    }
+
+    fn failed(&mut self, failure: Failure) -> Vec<Vec<u8>> {
+        vec![json(&failed(&failure, &self.request_id))]
+    }
+
+    #[cfg(feature = "websocket")]
+    fn whole(&mut self, answered: Answered) -> Vec<Vec<u8>> {
+        vec![json(&answered)]
     }
 }
 
-/// Answers with the invocation's events. A client that goes away drops the body, and that cuts the turn.
-pub(super) fn response(invocation: Invocation, request_id: String) -> Response {
-    let frames = stream::unfold(Telling::of(invocation), move |mut telling| {
-        let request_id = request_id.clone();
-        async move {
-            let text = match telling.next().await? {
-                Told::Text(text) => text,
-                Told::Failed(failure) => json(&failed(&failure, &request_id)),
-            };
-            Some((Ok::<_, std::convert::Infallible>(frame(&text)), telling))
-        }
+/// Answers with what is told. A client that goes away drops the body, and that cuts the turn.
+pub(crate) fn response(telling: impl Telling) -> Response {
+    let frames = stream::unfold(telling, async |mut telling| {
+        let texts = match telling.next().await? {
+            Told::Text(text) => vec![text],
+            Told::Failed(failure) => telling.failed(failure),
+        };
+        let frames: Vec<u8> = texts.iter().flat_map(|text| [b"data: ", &text[..], b"\n\n"].concat()).collect();
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(frames)), telling))
     });
     ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(frames)).into_response()
 }
@@ -94,11 +127,7 @@ pub(super) fn failed(failure: &Failure, request_id: &str) -> Value {
 }
 
 /// The JSON text of something of ours.
-pub(super) fn json(content: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(content: &impl Serialize) -> Vec<u8> {
     // The keys of our own types are strings: that cannot fail.
     serde_json::to_vec(content).unwrap_or_else(|_| b"null".to_vec())
-}
-
-fn frame(text: &[u8]) -> Bytes {
-    [b"data: ", text, b"\n\n"].concat().into()
 }

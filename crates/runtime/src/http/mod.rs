@@ -6,7 +6,7 @@
 mod actions;
 pub(crate) mod body;
 pub(crate) mod context;
-mod events;
+pub(crate) mod events;
 #[cfg(feature = "websocket")]
 pub(crate) mod websocket;
 
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::body::Payload;
+use self::events::{ConverseEvents, Telling as _};
 use crate::admission::Admitted;
 use crate::failure::Failure;
 use crate::health::Health;
@@ -92,12 +93,12 @@ pub(crate) fn router<A: Agent>(http: Http<A>) -> Router {
 
 #[cfg(feature = "websocket")]
 fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
-    get(websocket::open::<A>)
+    get(websocket::open::<websocket::Converse, A>)
 }
 
 /// Refused as by an agent of the Python SDK's that has no handler.
 #[cfg(not(feature = "websocket"))]
-fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
+pub(crate) fn websocket_route<A: Agent>() -> MethodRouter<Http<A>> {
     get(|| async {
         let sentence = "this agent has no WebSocket; build it with `--features websocket`, or send POST /invocations";
         (StatusCode::FORBIDDEN, sentence)
@@ -151,7 +152,9 @@ async fn answer<A: Agent>(
     let accepted = http.invoker.accept(body, context, admitted).await.map_err(refused)?;
     let invocation = http.invoker.begin(accepted, place, streamed);
     if streamed {
-        return Ok(events::response(invocation, request_id));
+        let mut telling = ConverseEvents::of_request(request_id);
+        telling.follow(invocation);
+        return Ok(events::response(telling));
     }
     Ok(whole(&invocation.end().await?))
 }

@@ -18,9 +18,12 @@ fn run(served: &Served, prompt: &str) -> reqwest::RequestBuilder {
 }
 
 fn run_in(served: &Served, thread: &str, prompt: &str) -> reqwest::RequestBuilder {
+    served.client.post(served.url("/invocations")).body(input(thread, prompt).to_string())
+}
+
+fn input(thread: &str, prompt: &str) -> Value {
     let message = json!({ "id": "1", "role": "user", "content": prompt });
-    let input = json!({ "threadId": thread, "runId": "a-run", "messages": [message] });
-    served.client.post(served.url("/invocations")).body(input.to_string())
+    json!({ "threadId": thread, "runId": "a-run", "messages": [message] })
 }
 
 /// The events of a stream.
@@ -71,12 +74,74 @@ async fn somebody_in_danger_is_answered_by_the_guard() {
     assert_eq!(events(&told).last().expect("an end")["result"]["safety"]["severity"], "crisis");
 }
 
-#[tokio::test]
-async fn there_is_no_websocket_and_a_sentence_says_so() {
-    let served = served();
-    let answer = served.answer(served.client.get(served.url("/ws")).header("upgrade", "websocket")).await;
-    insta::assert_snapshot!(answer, @r"
-    403
-    this agent speaks AG-UI over server-sent events alone; send POST /invocations
-    ");
+#[cfg(feature = "websocket")]
+mod over_a_websocket {
+    use futures::{SinkExt as _, StreamExt as _};
+    use tokio::net::TcpStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::{WebSocketStream, client_async};
+
+    use super::*;
+
+    async fn connected(served: &Served) -> WebSocketStream<TcpStream> {
+        let stream = TcpStream::connect(served.address).await.expect("it listens");
+        client_async(format!("ws://{}/ws", served.address), stream).await.expect("a handshake").0
+    }
+
+    async fn say(socket: &mut WebSocketStream<TcpStream>, message: &Value) {
+        socket.send(Message::text(message.to_string())).await.expect("it reads");
+    }
+
+    async fn next(socket: &mut WebSocketStream<TcpStream>) -> Value {
+        loop {
+            if let Message::Text(text) = socket.next().await.expect("a message").expect("a message") {
+                return serde_json::from_str(&text).expect("JSON");
+            }
+        }
+    }
+
+    /// The kinds of the events up to a run's end, and the last of them.
+    async fn told(socket: &mut WebSocketStream<TcpStream>) -> (String, Value) {
+        let mut kinds = Vec::new();
+        loop {
+            let event = next(socket).await;
+            kinds.push(event["type"].as_str().expect("a type").to_owned());
+            if kinds.last().is_some_and(|kind| kind == "RUN_FINISHED" || kind == "RUN_ERROR") {
+                kinds.dedup();
+                return (kinds.join(" "), event);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn runs_are_told_one_after_another_and_what_makes_no_sense_is_refused() {
+        let served = served();
+        let mut socket = connected(&served).await;
+        say(&mut socket, &input("a-thread", "One")).await;
+        say(&mut socket, &input("another", "Two")).await;
+        let (kinds, first) = told(&mut socket).await;
+        insta::assert_snapshot!(kinds, @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+        let (_, second) = told(&mut socket).await;
+        assert_eq!((&first["threadId"], &second["threadId"]), (&json!("a-thread"), &json!("another")));
+        assert_eq!(first["result"]["session_id"], second["result"]["session_id"], "the session is the connection's");
+
+        say(&mut socket, &json!({ "prompt": "One" })).await;
+        let (kinds, refused) = told(&mut socket).await;
+        assert_eq!((kinds.as_str(), &refused["message"]), ("RUN_ERROR", &json!("Invalid RunAgentInput")), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_cancelled_ends_its_message_and_says_so() {
+        let served = served();
+        let mut socket = connected(&served).await;
+        served.model.words.add_permits(1);
+        say(&mut socket, &input("a-thread", "slow")).await;
+        while next(&mut socket).await["type"] != "TEXT_MESSAGE_CONTENT" {}
+
+        say(&mut socket, &json!({ "cancel": true })).await;
+
+        let (kinds, cancelled) = told(&mut socket).await;
+        insta::assert_snapshot!(kinds, @"TEXT_MESSAGE_END RUN_ERROR");
+        assert_eq!(cancelled["code"], "CANCELLED", "{cancelled}");
+    }
 }

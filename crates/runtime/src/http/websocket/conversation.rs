@@ -24,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Http;
 use super::super::body::LARGEST;
-use super::super::events::{Telling, Told, failed, json};
-use super::Limits;
+use super::super::events::{Telling, Told};
 use super::listener::Listener;
 use super::meter::{Meter, Metered, NoRoom};
 use super::speaker::{Saying, Speaker};
+use super::{Language, Limits};
 use crate::failure::{Code, Failure};
 
 /// How many turns of a connection may be untold. A session's row is about as long; turns that have ended and that a
@@ -49,9 +49,8 @@ pub(super) struct Conversation<A> {
 }
 
 /// A turn that has begun.
-pub(super) struct Turn {
-    pub(super) telling: Telling,
-    pub(super) request_id: String,
+pub(super) struct Turn<T> {
+    pub(super) telling: T,
     pub(super) cut: Arc<CancellationToken>,
 }
 
@@ -74,8 +73,9 @@ impl<A: Agent> Conversation<A> {
     }
 
     /// Has the conversation. Returns when the connection is closed and every turn of it has ended.
-    pub(super) async fn hold<I>(self, io: I, limits: Limits, end: CancellationToken)
+    pub(super) async fn hold<L, I>(self, io: I, limits: Limits, end: CancellationToken)
     where
+        L: Language,
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let meter = Meter::new(self.http.invoker.admission());
@@ -85,7 +85,7 @@ impl<A: Agent> Conversation<A> {
         // One ahead: while it waits, so do the turn and its model.
         let (sayings, to_say) = mpsc::channel(1);
         let (turns, to_tell) = mpsc::channel(UNTOLD);
-        let listener = Listener::new(&self, meter, limits, turns, sayings.clone(), &said);
+        let listener = Listener::<A, L>::new(&self, meter, limits, turns, sayings.clone(), &said);
         let mut speaking = Box::pin(Speaker { patience: limits.ping * 2, said: &said }.speak(out, to_say));
         let process_ends = self.http.invoker.ending().clone();
         let telling = tokio::spawn(tell(to_tell, sayings.clone(), is_broken.clone(), process_ends));
@@ -134,24 +134,27 @@ fn bounds() -> WebSocketConfig {
 }
 
 /// Tells of the turns, one after another. Where nobody listens any more, they go on all the same.
-async fn tell(
-    mut turns: mpsc::Receiver<Turn>,
+async fn tell<T: Telling>(
+    mut turns: mpsc::Receiver<Turn<T>>,
     sayings: mpsc::Sender<Saying>,
     is_broken: CancellationToken,
     process_ends: CancellationToken,
 ) {
     while let Some(mut turn) = turns.recv().await {
         while let Some(told) = turn.telling.next().await {
-            let (text, is_ours) = match told {
-                Told::Text(text) => (text, false),
+            let (texts, is_ours) = match told {
+                Told::Text(text) => (vec![text], false),
                 Told::Failed(failure) => {
                     let by_the_client = turn.cut.is_cancelled() && !process_ends.is_cancelled();
                     let failure =
                         if failure.code == Code::Cut && by_the_client { Failure::cancelled() } else { failure };
-                    (json(&failed(&failure, &turn.request_id)), failure.code == Code::Internal)
+                    let is_ours = failure.code == Code::Internal;
+                    (turn.telling.failed(failure), is_ours)
                 }
             };
-            let _ = sayings.send(Saying::Text(text.into())).await;
+            for text in texts {
+                let _ = sayings.send(Saying::Text(text.into())).await;
+            }
             if is_ours {
                 is_broken.cancel();
             }

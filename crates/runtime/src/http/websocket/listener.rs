@@ -20,11 +20,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::super::events::{Telling, failed, json};
-use super::Limits;
+use super::super::events::Telling as _;
 use super::conversation::{Conversation, Ending, FAREWELL, Turn, UNTOLD, broken, closed};
 use super::meter::Meter;
 use super::speaker::Saying;
+use super::{Language, Limits};
 use crate::admission::{Admitted, Room};
 use crate::failure::{Code, Failure};
 use crate::telemetry::invocation;
@@ -33,11 +33,11 @@ use crate::telemetry::invocation;
 const LONGEST_CANCEL: usize = 64;
 
 /// Takes in what the client says.
-pub(super) struct Listener<'a, A> {
+pub(super) struct Listener<'a, A, L: Language> {
     conversation: &'a Conversation<A>,
     meter: Meter,
     limits: Limits,
-    turns: mpsc::Sender<Turn>,
+    turns: mpsc::Sender<Turn<L::Telling>>,
     sayings: mpsc::Sender<Saying>,
     /// What cuts the turns that are not told to their end, the oldest first.
     untold: VecDeque<Weak<CancellationToken>>,
@@ -66,12 +66,12 @@ struct Cancel {
 
 // === impl Listener ===
 
-impl<'a, A: Agent> Listener<'a, A> {
+impl<'a, A: Agent, L: Language> Listener<'a, A, L> {
     pub(super) fn new(
         conversation: &'a Conversation<A>,
         meter: Meter,
         limits: Limits,
-        turns: mpsc::Sender<Turn>,
+        turns: mpsc::Sender<Turn<L::Telling>>,
         sayings: mpsc::Sender<Saying>,
         said: &'a AtomicU64,
     ) -> Self {
@@ -152,22 +152,26 @@ impl<'a, A: Agent> Listener<'a, A> {
         let request_id = context.request_id.clone();
         let span = invocation::begin(A::NAME, &self.conversation.headers, &request_id, &context.session_id);
         match self.begin(payload, room, context).instrument(span).await {
-            Ok(None) => None,
-            Ok(Some(answer)) => self.say(answer).await,
+            Ok(answer) => self.say(answer).await,
             Err(failure) => {
                 let ending = (failure.code == Code::Internal).then(broken);
-                self.say(json(&failed(&failure, &request_id))).await.or(ending)
+                self.say(vec![L::refused(failure, &request_id)]).await.or(ending)
             }
         }
     }
 
-    async fn say(&self, text: Vec<u8>) -> Option<Ending> {
-        self.sayings.send(Saying::Text(text.into())).await.is_err().then_some(Ending::Gone)
+    async fn say(&self, texts: Vec<Vec<u8>>) -> Option<Ending> {
+        for text in texts {
+            if self.sayings.send(Saying::Text(text.into())).await.is_err() {
+                return Some(Ending::Gone);
+            }
+        }
+        None
     }
 
     /// Begins a turn, which is told when those before it are. Where too many are before it, only the guards are heard,
-    /// at once: somebody in danger is not told to try again.
-    async fn begin(&mut self, payload: Bytes, room: Room, context: Context) -> Result<Option<Vec<u8>>, Failure> {
+    /// at once: somebody in danger is not told to try again. The texts that are to be told at once come back.
+    async fn begin(&mut self, payload: Bytes, room: Room, context: Context) -> Result<Vec<Vec<u8>>, Failure> {
         let invoker = &self.conversation.http.invoker;
         let (began, _busy) = (Instant::now(), invoker.activity().begin("reading a payload"));
         let refused = |failure: Failure| {
@@ -177,18 +181,20 @@ impl<'a, A: Agent> Listener<'a, A> {
         let slot = self.turns.try_reserve().map_err(|_| OpenError::Crowded { waiting: UNTOLD });
         let place = slot.and_then(|slot| Ok((slot, invoker.arrive(&context)?)));
         let admitted = Admitted::new(invoker.admission().turn().map_err(refused)?, Arc::new(room));
-        let request_id = context.request_id.clone();
-        let accepted = invoker.accept(payload, context, admitted).await.map_err(refused)?;
+        let (accepted, mut telling) = L::accept(invoker, payload, context, admitted).await.map_err(refused)?;
         let cut = Arc::new(invoker.ending().child_token());
         let invoker = invoker.clone().cut_by(CancellationToken::clone(&cut));
         match place {
             Ok((slot, place)) => {
                 self.untold.push_back(Arc::downgrade(&cut));
-                let telling = Telling::of(invoker.begin(accepted, Ok(place), true));
-                slot.send(Turn { telling, request_id, cut });
-                Ok(None)
+                telling.follow(invoker.begin(accepted, Ok(place), true));
+                slot.send(Turn { telling, cut });
+                Ok(Vec::new())
             }
-            Err(crowded) => invoker.begin(accepted, Err(crowded), false).end().await.map(|answer| Some(json(&answer))),
+            Err(crowded) => {
+                let answered = invoker.begin(accepted, Err(crowded), false).end().await?;
+                Ok(telling.whole(answered))
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! Conversations over `GET /ws`: one connection, many invocations.
 //!
-//! Each text message is an invocation's payload, as `POST /invocations` takes it. They are answered one after another,
-//! in the events that `events` tells, a text message each. What comes while a turn runs waits in the session's row, and
+//! Each text message is an invocation's payload, as `POST /invocations` takes it: which that is, and how its turn is told,
+//! is the protocol's [`Language`]. They are answered one after another,
+//! in the texts of its events, a message each. What comes while a turn runs waits in the session's row, and
 //! is refused by a message when that is full; `{"cancel": true}` ends the turn that is being told. Whatever becomes of
 //! the connection, a turn that has begun goes on and its session remembers it: the next connection finds it there.
 //!
@@ -17,8 +18,8 @@ mod speaker;
 
 use std::time::Duration;
 
-use agentcore_core::agent::Agent;
-use axum::body::Body;
+use agentcore_core::agent::{Agent, Context};
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -28,7 +29,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::conversation::Conversation;
+use super::events::{ConverseEvents, Telling, failed, json};
 use super::{Http, context};
+use crate::admission::Admitted;
+use crate::failure::Failure;
+use crate::invocation::{Accepted, Invoker};
 
 /// What the names of the contract's headers begin with. In a presigned URL the same names are parameters: a browser can
 /// set no header of a WebSocket's.
@@ -50,6 +55,46 @@ pub(crate) struct Limits {
     pub(crate) ping: Duration,
     /// How long a connection is kept without an invocation.
     pub(crate) idle: Duration,
+}
+
+/// What is spoken over a connection.
+pub(crate) trait Language: 'static {
+    /// What tells of a turn.
+    type Telling: Telling;
+
+    /// Reads a message and asks the agent what to make of it.
+    fn accept<A: Agent>(
+        invoker: &Invoker<A>,
+        message: Bytes,
+        context: Context,
+        admitted: Admitted,
+    ) -> impl Future<Output = Result<(Accepted, Self::Telling), Failure>> + Send;
+
+    /// The text that refuses a message of which no turn comes.
+    fn refused(failure: Failure, request_id: &str) -> Vec<u8>;
+}
+
+/// The contract's own: the payload of the agent, and Bedrock's events.
+pub(super) enum Converse {}
+
+// === impl Converse ===
+
+impl Language for Converse {
+    type Telling = ConverseEvents;
+
+    async fn accept<A: Agent>(
+        invoker: &Invoker<A>,
+        message: Bytes,
+        context: Context,
+        admitted: Admitted,
+    ) -> Result<(Accepted, ConverseEvents), Failure> {
+        let telling = ConverseEvents::of_request(context.request_id.clone());
+        Ok((invoker.accept(message, context, admitted).await?, telling))
+    }
+
+    fn refused(failure: Failure, request_id: &str) -> Vec<u8> {
+        json(&failed(&failure, request_id))
+    }
 }
 
 // === impl Limits ===
@@ -83,7 +128,7 @@ impl Conversations {
 }
 
 /// Answers the handshake, and has the conversation beside the other requests.
-pub(super) async fn open<A: Agent>(State(http): State<Http<A>>, mut request: Request<Body>) -> Response {
+pub(crate) async fn open<L: Language, A: Agent>(State(http): State<Http<A>>, mut request: Request<Body>) -> Response {
     let answer = match create_response_with_body(&request, Body::empty) {
         Ok(answer) => answer,
         Err(problem) => return not_a_handshake(&problem.to_string()),
@@ -94,7 +139,7 @@ pub(super) async fn open<A: Agent>(State(http): State<Http<A>>, mut request: Req
     let Conversations { limits, open, end } = http.conversations;
     open.spawn(async move {
         match upgrade.await {
-            Ok(upgraded) => conversation.hold(TokioIo::new(upgraded), limits, end).await,
+            Ok(upgraded) => conversation.hold::<L, _>(TokioIo::new(upgraded), limits, end).await,
             Err(error) => tracing::debug!(error = %error, "a caller left before the WebSocket was open"),
         }
     });
