@@ -3,7 +3,8 @@
 //! Each is a JSON text. The model's events come in Bedrock's own shape under `event`, what tools say of their progress
 //! under `progress`; the last text has the whole message, told only when the turn is stored. A failure, before the first
 //! event or in the middle, is a text as well: whatever status there is has long been sent. As server-sent events, each
-//! text is a frame: `data: `, the text and an empty line.
+//! text is a frame: `data: `, the text and an empty line. Protocols with events of their own are told the same way: see
+//! [`Telling`].
 
 use agentcore_core::drive::TurnEvent;
 use agentcore_core::model::{BlockDelta, ModelEvent};
@@ -94,8 +95,8 @@ pub(crate) fn response(telling: impl Telling) -> Response {
             Told::Text(text) => vec![text],
             Told::Failed(failure) => telling.failed(failure),
         };
-        let frames: Vec<u8> = texts.iter().flat_map(|text| [b"data: ", &text[..], b"\n\n"].concat()).collect();
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(frames)), telling))
+        let frames: Vec<&[u8]> = texts.iter().flat_map(|text| [b"data: ", &text[..], b"\n\n"]).collect();
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(frames.concat())), telling))
     });
     ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(frames)).into_response()
 }
