@@ -34,7 +34,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Agent).s
 "#;
 
 /// Long beside what a busy machine takes for two dozen conversations, each with a coach in a process of its own.
-const TO_ITS_END: Duration = Duration::from_secs(180);
+const TO_ITS_END: Duration = Duration::from_mins(3);
 
 /// What it answers.
 const HEARD: &str = r#"{"heard": payload, "in": self.headers["x-amzn-bedrock-agentcore-runtime-session-id"]}"#;
