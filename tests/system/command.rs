@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -32,6 +33,9 @@ class Agent(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Agent).serve_forever()
 "#;
 
+/// Long beside what a busy machine takes for two dozen conversations, each with a coach in a process of its own.
+const TO_ITS_END: Duration = Duration::from_mins(3);
+
 /// What it answers.
 const HEARD: &str = r#"{"heard": payload, "in": self.headers["x-amzn-bedrock-agentcore-runtime-session-id"]}"#;
 
@@ -44,7 +48,7 @@ fn run(words: &[&str], input: &[&str]) -> (ExitStatus, String, String) {
         process.tell(line);
     }
     process.finish_input();
-    process.wait(START)
+    process.wait(TO_ITS_END)
 }
 
 /// What was said, with a name in place of what changes from run to run.

@@ -26,6 +26,14 @@ fn begin(agent: &Agent, session: &str) -> Connection {
     Request::post("/invocations", &prompt("Hello!")).with(&[(SESSION, session)]).open(agent.port)
 }
 
+/// The same, and the model has begun to answer it: a fault that stops an answer is taken, and no later call meets it.
+fn begin_at_the_model(agent: &Agent, session: &str) -> Connection {
+    let streamed = [(SESSION, session), ("accept", "text/event-stream")];
+    let mut served = Request::post("/invocations", &prompt("Hello!")).with(&streamed).open(agent.port);
+    served.read_until("data: ");
+    served
+}
+
 /// How many invocations the process has understood and not yet answered.
 fn under_way(agent: &Agent) -> usize {
     let asked = br#"{"_agent_core_app_action": "job_status"}"#;
@@ -61,11 +69,9 @@ fn a_turn_takes_as_long_as_turn_timeout_seconds_says() {
 
 #[test]
 fn as_many_wait_for_a_session_as_session_queue_says() {
-    let aws = LocalAws::start_with(&["--fault", "slow=0,silence@0"]);
+    let aws = LocalAws::start_with(&["--fault", "silence@1"]);
     let agent = Agent::start("test_agent", &aws.endpoint(), &[("SESSION_QUEUE", "1"), ("AGENTCORE_DEBUG", "1")]);
-    // The first call takes its time to set AWS up; the next one asks the model at once.
-    agent.say(OTHER, "Hello!");
-    let served = begin(&agent, ONE);
+    let served = begin_at_the_model(&agent, ONE);
     wait_until_under_way(&agent, 1);
     let waiting = begin(&agent, ONE);
     wait_until_under_way(&agent, 2);
@@ -79,17 +85,10 @@ fn as_many_wait_for_a_session_as_session_queue_says() {
 
 #[test]
 fn as_many_turns_run_as_max_concurrent_turns_says() {
-    let aws = LocalAws::start_with(&["--fault", "slow=0,silence@0"]);
+    let aws = LocalAws::start_with(&["--fault", "silence@1"]);
     let agent = Agent::start("test_agent", &aws.endpoint(), &[("MAX_CONCURRENT_TURNS", "1")]);
-    let until = |status: &str| {
-        let status = format!(r#""status":"{status}""#);
-        poll(PATIENCE, || Request::get("/ping").send(agent.port).body.contains(&status).then_some(())).expect(&status);
-    };
-    // The first call takes its time to set AWS up; the next one asks the model at once.
-    agent.say(OTHER, "Hello!");
-    until("Healthy");
-    let served = begin(&agent, ONE);
-    until("HealthyBusy");
+    let served = begin_at_the_model(&agent, ONE);
+    assert!(Request::get("/ping").send(agent.port).body.contains(r#""status":"HealthyBusy""#));
     assert_eq!(code(&agent.post(OTHER, "Hello!", "application/json")), "429 overloaded, retry-after 1");
     assert_eq!(Request::get("/ping").send(agent.port).status, 200, "a process that is full is well");
 

@@ -1,8 +1,8 @@
 //! Rules of words: which phrases mean what, read from data that people review.
 //!
-//! A pattern is a row of words. `(want|wish)` is one of several, `(to be dead|to die)` one of several phrases, which may have groups themselves, `word?`
-//! and `(…)?` may be missing, `purg*` is every word that begins so, `~` is up to three words of anything, `~6` up to
-//! six, `#` is any number. Patterns are read by the same [`Text`] as messages are, so they may be written as people write.
+//! A pattern is a row of words. `(want|wish)` is one of several, `(to be dead|to die)` one of several phrases, which may
+//! have groups themselves, `word?` and `(…)?` may be missing, `purg*` is every word that begins so, `~` is up to three
+//! words of anything, `~6` up to six, `#` is any number. Patterns are read by the same [`Text`] as messages are, so they may be written as people write.
 //!
 //! A rule has words that make it mean nothing, in three lists: `unless` anywhere in the sentence, `unless_before` where
 //! they begin before the rule's own words do, `unless_beside` where they share a word with them or stand next to them.
@@ -13,6 +13,8 @@
 //! the time is linear in the text. What else is asked about a match is either looked up, having been found out once for
 //! the whole text, or a matter of the few words around it.
 
+mod patterns;
+
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -21,6 +23,7 @@ use foldhash::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::sentinel::text::{Break, Text};
+use patterns::{Patterns, Step};
 
 /// How many words `~` stands for at the most.
 const GAP: u8 = 3;
@@ -326,13 +329,6 @@ enum Where {
     Beside,
 }
 
-/// One place of a pattern: a set of words after a gap.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Step {
-    gap: u8,
-    words: Vec<String>,
-}
-
 /// What a walk meets: rules, and the words that speak for or against each.
 #[derive(Default)]
 struct Walked {
@@ -396,9 +392,10 @@ impl RuleSet {
         let mut tree = Tree::default();
         for file in files {
             let file: RuleFile = serde_json::from_str(file).map_err(|error| error.to_string())?;
+            let mut patterns = Patterns::with(&file.lists);
             for mut rule in file.rule {
                 rule.counts.extend(&file.counts);
-                tree.add(&file.kind, &file.lists, rule)?;
+                tree.add(&file.kind, &mut patterns, rule)?;
             }
         }
         Ok(tree.laid_out())
@@ -492,7 +489,7 @@ impl RuleSet {
 // === impl Tree ===
 
 impl Tree {
-    fn add(&mut self, kind: &str, lists: &HashMap<String, Vec<String>>, data: RuleData) -> Result<(), String> {
+    fn add(&mut self, kind: &str, patterns: &mut Patterns<'_>, data: RuleData) -> Result<(), String> {
         let rule = u32::try_from(self.rules.len()).map_err(|error| error.to_string())?;
         let all = [
             (&data.patterns, End::Means(rule)),
@@ -502,8 +499,8 @@ impl Tree {
         ];
         let ends = all.into_iter().flat_map(|(patterns, end)| patterns.iter().map(move |pattern| (pattern, end)));
         for (pattern, end) in ends {
-            let read = steps(pattern, lists).map_err(|error| format!("{kind}/{}: {pattern:?}: {error}", data.name))?;
-            for steps in read {
+            let read = patterns.rows(pattern, &mut self.classes);
+            for steps in read.map_err(|error| format!("{kind}/{}: {pattern:?}: {error}", data.name))? {
                 self.insert(&steps, end);
             }
         }
@@ -512,13 +509,12 @@ impl Tree {
         Ok(())
     }
 
-    fn insert(&mut self, steps: &[Step], end: End) {
+    fn insert(&mut self, steps: &[Step<u32>], end: End) {
         let mut at: Option<u32> = None;
-        for step in steps {
-            let class = self.classes.of(&step.words);
+        for Step { gap, words: class } in steps {
             at = Some(match at {
-                None => self.root(class),
-                Some(node) => self.child(node, class, step.gap),
+                None => self.root(*class),
+                Some(node) => self.child(node, *class, *gap),
             });
         }
         if let Some(node) = at
@@ -677,7 +673,9 @@ impl Voids {
                     *first = words.start.min(*first);
                 }
                 Where::Beside => {
-                    let from = words.start.saturating_sub(1).max(within.start);
+                    // A condition is of what follows it: "you need discipline if you …" is no kinder for it.
+                    let is_condition = matches!(circumstances.text.word(words.start), Some("if" | "when" | "whenever"));
+                    let from = words.start.saturating_sub(usize::from(!is_condition)).max(within.start);
                     voids.beside.extend((from..(words.end + 1).min(within.end)).map(|place| (rule, place)));
                 }
             }
@@ -795,120 +793,4 @@ impl Classes {
         }
         self.of_word = of_word;
     }
-}
-
-// === reading patterns ===
-
-/// The rows of steps that a pattern stands for: one, or more where phrases of several words are alternatives.
-fn steps(pattern: &str, lists: &HashMap<String, Vec<String>>) -> Result<Vec<Vec<Step>>, String> {
-    let mut rows: Vec<Vec<Step>> = vec![Vec::new()];
-    let mut gap = 0;
-    for part in parts(pattern)? {
-        if let Some(words) = part.strip_prefix('~') {
-            gap = if words.is_empty() { GAP } else { words.parse().map_err(|_| "`~` is followed by no number")? };
-            continue;
-        }
-        let (part, optional) = part.strip_suffix('?').map_or((part.as_str(), false), |part| (part, true));
-        let choices = choices(part, lists)?;
-        let mut longer = Vec::new();
-        for row in &rows {
-            if optional {
-                longer.push(row.clone());
-            }
-            for choice in &choices {
-                let mut row = row.clone();
-                for (place, step) in choice.iter().enumerate() {
-                    let gap = if place == 0 && !row.is_empty() { gap } else { step.gap };
-                    row.push(Step { gap, words: step.words.clone() });
-                }
-                longer.push(row);
-            }
-        }
-        (rows, gap) = (longer, 0);
-    }
-    rows.retain(|row| !row.is_empty());
-    if rows.is_empty() { Err("it says nothing".to_owned()) } else { Ok(rows) }
-}
-
-/// The parts of a pattern: words, groups in parentheses, gaps.
-fn parts(pattern: &str) -> Result<Vec<String>, String> {
-    let mut parts = Vec::new();
-    let mut part = String::new();
-    let mut depth = 0_u32;
-    for c in pattern.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.checked_sub(1).ok_or("a parenthesis closes that was not opened")?,
-            ' ' if depth == 0 => {
-                parts.push(std::mem::take(&mut part));
-                continue;
-            }
-            _ => {}
-        }
-        part.push(c);
-    }
-    if depth > 0 {
-        return Err("a parenthesis is not closed".to_owned());
-    }
-    parts.push(part);
-    parts.retain(|part| !part.is_empty());
-    Ok(parts)
-}
-
-/// What may stand in one part: rows of steps. Single words are one step together.
-fn choices(part: &str, lists: &HashMap<String, Vec<String>>) -> Result<Vec<Vec<Step>>, String> {
-    let listed = part.strip_prefix('<').and_then(|name| name.strip_suffix('>'));
-    let phrases: Vec<String> = match (listed, part.strip_prefix('(').and_then(|group| group.strip_suffix(')'))) {
-        (Some(name), _) => lists.get(name).ok_or_else(|| format!("there is no list <{name}>"))?.clone(),
-        (_, Some(group)) => alternatives(group),
-        _ => {
-            let words = read(part).into_iter().map(|word| Step { gap: 0, words: vec![word] }).collect::<Vec<_>>();
-            return if words.is_empty() { Err(format!("{part:?} is no word")) } else { Ok(vec![words]) };
-        }
-    };
-    let mut single = Vec::new();
-    let mut choices = Vec::new();
-    for phrase in phrases {
-        for mut row in steps(&phrase, lists)? {
-            match row.as_mut_slice() {
-                [step] => single.append(&mut step.words),
-                _ => choices.push(row),
-            }
-        }
-    }
-    if !single.is_empty() {
-        choices.push(vec![Step { gap: 0, words: single }]);
-    }
-    Ok(choices)
-}
-
-/// The alternatives of a group: what stands between its own `|`, not those of a group within it.
-fn alternatives(group: &str) -> Vec<String> {
-    let mut alternatives = vec![String::new()];
-    let mut depth = 0_u32;
-    for c in group.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            '|' if depth == 0 => {
-                alternatives.push(String::new());
-                continue;
-            }
-            _ => {}
-        }
-        if let Some(last) = alternatives.last_mut() {
-            last.push(c);
-        }
-    }
-    alternatives
-}
-
-/// The words of a phrase as a message's would be read; a word that ends in `*` stays the beginning it is.
-fn read(phrase: &str) -> Vec<String> {
-    let words = phrase.split(' ').filter(|word| !word.is_empty()).map(|word| match word.strip_suffix('*') {
-        Some(_) => vec![word.to_lowercase()],
-        None if word == NUMBER => vec![word.to_owned()],
-        None => Text::of(word).words().map(str::to_owned).collect(),
-    });
-    words.collect::<Vec<_>>().concat()
 }

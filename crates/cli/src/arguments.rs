@@ -129,6 +129,9 @@ pub(crate) struct Package {
     /// Which ones; all of the workspace when not said
     #[arg(value_name = "AGENT")]
     pub(crate) agents: Vec<String>,
+    /// What to build into them beside HTTP, such as `mcp,websocket`; features of their Cargo.toml
+    #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
 }
 
 #[derive(Debug, Args)]

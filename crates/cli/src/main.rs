@@ -72,7 +72,7 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
             Ok(chat::chat(&caller, chat.context.as_ref()).await?)
         }
         Command::Eval(eval) => Ok(eval::run(&eval).await?),
-        Command::Package(package) => Ok(package::run(&package.agents)?),
+        Command::Package(package) => Ok(package::run(&package.agents, &package.features)?),
         Command::Startup(startup) => Ok(startup::run(&startup)?),
         Command::Cost(cost) => Ok(cost::run(&cost).await?),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),

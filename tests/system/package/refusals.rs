@@ -31,6 +31,12 @@ fn an_agent_that_is_not_there_is_told_with_those_that_are() {
 }
 
 #[test]
+fn a_feature_that_is_not_there_is_told_with_those_that_are() {
+    let sentence = refused(&mut made::package(&repository(), &["test_agent", "--features", "mcp,grpc"]));
+    insta::assert_snapshot!(sentence, @"vitracka: test_agent has no feature grpc; its Cargo.toml has ag-ui, file-memory, mcp, websocket");
+}
+
+#[test]
 fn in_another_workspace_its_members_on_the_runtime_are_the_agents() {
     let runtime = "[dependencies]\nagentcore-runtime = \"0.1\"\n";
     let agent = workspace(runtime);

@@ -335,8 +335,8 @@ proptest! {
             1 => format!("**{bad}**"),
             2 => format!("\n- {bad}\n"),
             3 => format!("\n> _{bare}_\n\n"),
-            4 => bare.replace(' ', "\u{a0}"),
-            _ => format!("**{}**", bare.replacen(' ', "** **", 3)),
+            4 => bad.replace(' ', "\u{a0}"),
+            _ => format!("**{}**", bad.replacen(' ', "** **", 3)),
         };
         let bad = bad.as_str();
         let answer = format!("{} {bad} {}", good[before], good[before / 2]);

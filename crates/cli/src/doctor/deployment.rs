@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{Check, Outcome};
 use crate::package::program::Program;
+use crate::package::size::IMAGE_LIMIT;
 
 /// How long this system remembers.
 const RETENTION_DAYS: u32 = 30;
@@ -153,7 +154,7 @@ impl Agent {
         if !launcher.is_file() {
             return Outcome::Fail(format!("the entrypoint {} is not there; {remedy}", launcher.display()));
         }
-        match Program::read(&source.join(name)) {
+        match Program::read(&source.join(name), IMAGE_LIMIT) {
             Ok(program) => Outcome::Pass(format!("{}, aarch64, static, stripped", program.size())),
             Err(error) => Outcome::Fail(format!("{error}; {remedy}")),
         }

@@ -30,6 +30,8 @@ pub(crate) enum BuildError {
 pub(super) struct Build<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) toolchain: &'a Toolchain,
+    /// Features of each of the agents.
+    pub(super) features: &'a [String],
 }
 
 // === impl Build ===
@@ -41,6 +43,9 @@ impl Build<'_> {
         command.arg(if self.toolchain.linker == Linker::Zig { "zigbuild" } else { "build" });
         command.args(["--release", "--locked", "--target", self.toolchain.target, "--target-dir"]).arg(self.folder());
         command.args(agents.iter().flat_map(|agent| ["--package", &agent.name, "--bin", &agent.name]));
+        for (agent, feature) in agents.iter().flat_map(|agent| self.features.iter().map(move |name| (agent, name))) {
+            command.args(["--features", &format!("{}/{feature}", agent.name)]);
+        }
         self.prepare(&mut command);
         let status = command.status().map_err(BuildError::NoCargo)?;
         if status.success() { Ok(()) } else { Err(BuildError::Failed(status)) }

@@ -32,7 +32,7 @@ use commit::{Commit, DateError};
 use file::{EXECUTABLE, PackedFile, READABLE, lay};
 use image::ImageError;
 use program::{Program, ProgramError};
-use size::Megabytes;
+use size::{IMAGE_LIMIT, Megabytes, PROGRAM_LIMIT};
 use toolchain::{Toolchain, ToolchainError};
 use workspace::{Agent, Workspace, WorkspaceError};
 use zip_file::zipped;
@@ -63,17 +63,17 @@ pub(crate) enum PackageError {
     Output(#[source] std::io::Error),
 }
 
-/// Packages the agents of these names, all when none is named.
-pub(crate) fn run(names: &[String]) -> Result<ExitCode, PackageError> {
+/// Packages the agents of these names, all when none is named, with those features of theirs.
+pub(crate) fn run(names: &[String], features: &[String]) -> Result<ExitCode, PackageError> {
     let workspace = Workspace::read()?;
-    let agents = workspace.choose(names)?;
+    let agents = workspace.choose(names, features)?;
     let commit = Commit::read(&workspace.root)?;
     let toolchain = Toolchain::find()?;
     say(&format!("toolchain  {toolchain}"))?;
-    let build = Build { workspace: &workspace, toolchain: &toolchain };
+    let build = Build { workspace: &workspace, toolchain: &toolchain, features };
     build.run(&agents)?;
     for agent in agents {
-        let program = Program::read(&build.program(agent))?;
+        let program = Program::read(&build.program(agent), program_limit(features))?;
         let folder = workspace.target.join("package").join(&agent.name);
         Package::of(agent, &program, &commit)?.write(&folder)?;
         say(&format!("{}  {}, aarch64, static, stripped", agent.name, program.size()))?;
@@ -84,6 +84,11 @@ pub(crate) fn run(names: &[String]) -> Result<ExitCode, PackageError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an agent speaks beside HTTP it pays for with bytes; what an image may have still holds.
+fn program_limit(features: &[String]) -> Megabytes {
+    if features.is_empty() { PROGRAM_LIMIT } else { IMAGE_LIMIT }
 }
 
 /// All that is made of one binary.

@@ -7,7 +7,7 @@ use object::elf::{EM_AARCH64, PT_INTERP, SHT_SYMTAB};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{Endianness, Object as _};
 
-use super::size::{Megabytes, PROGRAM_LIMIT};
+use super::size::Megabytes;
 
 /// Why a binary must not ship.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,8 @@ pub(crate) struct Program {
 // === impl Program ===
 
 impl Program {
-    /// Reads the binary at `path`, and refuses one that would not run, or not everywhere.
-    pub(crate) fn read(path: &Path) -> Result<Self, ProgramError> {
+    /// Reads the binary at `path`, and refuses one that would not run, or not everywhere, or that is too large.
+    pub(crate) fn read(path: &Path, limit: Megabytes) -> Result<Self, ProgramError> {
         let path = path.to_owned();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -47,8 +47,8 @@ impl Program {
             Ok(None) => {}
         }
         let size = Megabytes::of(&bytes);
-        if size > PROGRAM_LIMIT {
-            return Err(ProgramError::TooLarge { path, size, limit: PROGRAM_LIMIT });
+        if size > limit {
+            return Err(ProgramError::TooLarge { path, size, limit });
         }
         Ok(Self { bytes })
     }
@@ -79,12 +79,14 @@ fn problem(bytes: &[u8]) -> Result<Option<&'static str>, object::Error> {
 
 #[cfg(test)]
 mod specification {
+    use super::super::size::IMAGE_LIMIT;
     use super::{Path, Program};
 
     #[test]
     fn a_program_of_this_machine_is_refused_with_the_first_thing_that_is_wrong() {
         let own = std::env::current_exe().expect("a test is a program");
-        let refused = Program::read(&own).expect_err("it is large, dynamic, and mostly for another machine");
+        let refused =
+            Program::read(&own, IMAGE_LIMIT).expect_err("it is large, dynamic, and mostly for another machine");
         let sentence = refused.to_string().replace(&own.display().to_string(), "PROGRAM");
         let expected = if cfg!(target_arch = "aarch64") { "linked dynamically" } else { "not built for aarch64" };
         assert!(sentence.starts_with(&format!("PROGRAM is {expected}")), "{sentence}");
@@ -92,7 +94,7 @@ mod specification {
 
     #[test]
     fn a_file_that_is_no_program_is_refused() {
-        let refused = Program::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")));
+        let refused = Program::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), IMAGE_LIMIT);
         let sentence = refused.expect_err("a manifest does not run").to_string();
         assert!(sentence.contains("Cargo.toml is no program for 64-bit Linux: "), "{sentence}");
     }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// A binary. More of it is more to load before the first answer.
+/// A binary that speaks HTTP alone. More of it is more to load before the first answer.
 pub(super) const PROGRAM_LIMIT: Megabytes = Megabytes(8_000_000);
 
-/// The files of an image, unpacked.
-pub(super) const IMAGE_LIMIT: Megabytes = Megabytes(10_000_000);
+/// The files of an image, unpacked, and so any binary.
+pub(crate) const IMAGE_LIMIT: Megabytes = Megabytes(10_000_000);
 
 /// A size in bytes that prints in millions of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -26,6 +26,8 @@ pub(crate) enum WorkspaceError {
     NoAgents(PathBuf),
     #[error("{name} is not an agent of this workspace; there are {}", .agents.join(", "))]
     UnknownAgent { name: String, agents: Vec<String> },
+    #[error("{agent} has no feature {name}; its Cargo.toml has {}", .features.join(", "))]
+    UnknownFeature { agent: String, name: String, features: Vec<String> },
 }
 
 /// A workspace with at least one agent.
@@ -45,6 +47,7 @@ pub(super) struct Agent {
     pub(super) description: Option<String>,
     pub(super) license: Option<String>,
     pub(super) repository: Option<String>,
+    features: Vec<String>,
 }
 
 // === impl Workspace ===
@@ -62,13 +65,14 @@ impl Workspace {
         Ok(Self { root, target: metadata.target_directory.into_std_path_buf(), agents })
     }
 
-    /// The agents of these names, all when none is named.
-    pub(super) fn choose(&self, names: &[String]) -> Result<Vec<&Agent>, WorkspaceError> {
+    /// The agents of these names, all when none is named, if they have those features.
+    pub(super) fn choose(&self, names: &[String], features: &[String]) -> Result<Vec<&Agent>, WorkspaceError> {
         if let Some(name) = names.iter().find(|name| self.agents.iter().all(|agent| agent.name != **name)) {
             let agents = self.agents.iter().map(|agent| agent.name.clone()).collect();
             return Err(WorkspaceError::UnknownAgent { name: name.clone(), agents });
         }
-        Ok(self.agents.iter().filter(|agent| names.is_empty() || names.contains(&agent.name)).collect())
+        let chosen = self.agents.iter().filter(|agent| names.is_empty() || names.contains(&agent.name));
+        chosen.map(|agent| agent.with(features)).collect()
     }
 }
 
@@ -82,7 +86,16 @@ impl Agent {
             description: package.description.clone(),
             license: package.license.clone(),
             repository: package.repository.clone(),
+            features: package.features.keys().cloned().collect(),
         }
+    }
+
+    fn with(&self, features: &[String]) -> Result<&Self, WorkspaceError> {
+        let unknown = features.iter().find(|name| !self.features.contains(name));
+        unknown.map_or(Ok(self), |name| {
+            let features = self.features.clone();
+            Err(WorkspaceError::UnknownFeature { agent: self.name.clone(), name: name.clone(), features })
+        })
     }
 }
 

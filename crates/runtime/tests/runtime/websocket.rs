@@ -129,6 +129,30 @@ mod open {
         assert_eq!(end(&mut socket).await.expect("an answer")["stop_reason"], "end_turn");
     }
 
+    #[tokio::test]
+    async fn a_process_that_is_full_says_so_and_the_connection_stays() {
+        let served = Served::of(Arc::new(ProcessMemory::default()), |server| server.admitting(0, 1_000_000));
+        let mut socket = connected(served.address, "one").await;
+        for _ in 0..2 {
+            prompt(&mut socket, "Hello!").await;
+            let told = end(&mut socket).await.expect("the refusal is told");
+            assert_eq!((&told["code"], &told["retry_after"]), (&json!("overloaded"), &json!(1)));
+        }
+    }
+
+    #[tokio::test]
+    async fn given_the_end_then_a_turn_beyond_the_bound_is_cut_and_told_before_goodbye() {
+        let memory = Arc::new(ProcessMemory::default());
+        let served = Served::of(memory, |server| server.drain(Duration::from_millis(50)));
+        let mut socket = connected(served.address, "one").await;
+        prompt(&mut socket, "slow story").await;
+        served.until(async || served.ping().await["status"] == "HealthyBusy").await;
+        served.begin_to_end();
+        assert_eq!(end(&mut socket).await.expect("the cut is told")["code"], "cut");
+        assert_eq!(end(&mut socket).await, Err(1001));
+        served.end().await.expect("a quiet end");
+    }
+
     /// Says `brief` things briefly, and of all others never an end.
     #[derive(Default)]
     struct Chatterer {

@@ -108,7 +108,8 @@ impl<'a, A: Agent, L: Language> Listener<'a, A, L> {
                     let _ = timeout(FAREWELL, incoming.next()).await;
                     return Ending::Gone;
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => drop(self.meter.take()),
+                Some(Ok(Message::Ping(content) | Message::Pong(content))) => self.meter.forget_control_frame(&content),
+                Some(Ok(Message::Frame(_))) => {} // Is never read, only written.
                 Some(Err(error)) => return error.into(),
                 None => return Ending::Gone,
             }

@@ -57,6 +57,14 @@ impl Meter {
         std::mem::replace(&mut *count, next).room
     }
 
+    /// Takes a ping or a pong out of the count, that came before the message or between its fragments.
+    pub(super) fn forget_control_frame(&self, content: &[u8]) {
+        /// Its head and its mask, in bytes.
+        const AROUND: usize = 6;
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        count.bytes = count.bytes.saturating_sub(content.len() + AROUND);
+    }
+
     fn add(&self, bytes: usize) -> io::Result<()> {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         count.bytes += bytes;
@@ -132,5 +140,17 @@ mod tests {
         assert_eq!(read(&meter, 1_024).await, Ok(1_024));
         drop(message);
         assert_eq!(read(&meter, 2_048).await, Ok(2_048));
+    }
+
+    #[tokio::test]
+    async fn however_many_pings_come_before_a_message_they_take_no_room_from_it() {
+        let meter = Meter::new(&Admission::new(9, 1_024));
+        for _ in 0..1_000 {
+            let ping = [b'x'; 131];
+            meter.on(&ping[..]).read_to_end(&mut Vec::new()).await.expect("room");
+            meter.forget_control_frame(&ping[6..]);
+        }
+        meter.on(&[b'x'; 1_024][..]).read_to_end(&mut Vec::new()).await.expect("room");
+        meter.on(&[b'x'; 1][..]).read_to_end(&mut Vec::new()).await.expect_err("no room");
     }
 }

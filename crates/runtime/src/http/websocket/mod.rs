@@ -120,7 +120,7 @@ impl Conversations {
         Self { end, ..self }
     }
 
-    /// Waits until none is open. None may begin any more.
+    /// Waits until none is open. To be called when nobody is let in any more.
     pub(crate) async fn ended(&self) {
         self.open.close();
         self.open.wait().await;
