@@ -60,6 +60,14 @@ pub struct Sentinel {
     resources: &'static Resources,
 }
 
+/// Reads the rules and the classifier, which the first message would wait for otherwise. A process serves one session, so
+/// each session's first message is one.
+pub fn prepare() {
+    let sentinel = Sentinel::for_user(&UserContext::default());
+    sentinel.inspect(&Heard { text: "Hello", history: &[] });
+    sentinel.review(&Leaving { sentence: "Hello.", said: "", safety: &Safety::default() });
+}
+
 // === impl Sentinel ===
 
 impl Sentinel {
