@@ -417,6 +417,8 @@ fn an_input_beyond_the_bound_is_refused_and_the_largest_is_read() {
         let whole = input_with(&json!({ "forwardedProps": { "pad": "" } }));
         whole.replace(r#""pad":"""#, &format!(r#""pad":"{}""#, "x".repeat(bytes - whole.len())))
     };
+    // What is read once, such as the coach's rules, is no part of an input.
+    assert!(send(&agent, &input("Hello!")).body.contains("RUN_FINISHED"));
     let before = memory(&agent, "VmHWM");
     let largest = send(&agent, &sized(LARGEST));
     assert!(largest.body.contains("RUN_FINISHED"), "{}", largest.body);
