@@ -49,6 +49,10 @@ impl Agent for CoachCompanion {
         schema_of::<CoachPayload>()
     }
 
+    fn prepare(&self) {
+        sentinel::prepare();
+    }
+
     fn turn(&self, payload: CoachPayload, _context: &Context) -> Result<TurnRequest, PayloadError> {
         let mut payload = payload;
         let context = payload.context();

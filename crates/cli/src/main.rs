@@ -76,10 +76,7 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
         Command::Startup(startup) => Ok(startup::run(&startup)?),
         Command::Cost(cost) => Ok(cost::run(&cost).await?),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor.config).await?),
-        Command::Agent(agent) if agent.name == CoachCompanion::NAME => {
-            std::thread::spawn(coach_companion::sentinel::prepare);
-            be(CoachCompanion, agent.local_test).await
-        }
+        Command::Agent(agent) if agent.name == CoachCompanion::NAME => be(CoachCompanion, agent.local_test).await,
         Command::Agent(agent) => be(TestAgent, agent.local_test).await,
     }
 }

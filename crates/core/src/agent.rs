@@ -52,6 +52,10 @@ pub trait Agent: Send + Sync + 'static {
         schema_of::<Prompt>()
     }
 
+    /// Does what is better done before somebody asks, such as reading tables: called once when the process listens, on a
+    /// thread of its own. Turns do not wait for it.
+    fn prepare(&self) {}
+
     /// Makes a turn of a payload. Must not block: it runs on the path of every invocation.
     ///
     /// # Errors

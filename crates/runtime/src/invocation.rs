@@ -164,6 +164,12 @@ impl<A: Agent> Invoker<A> {
         }
     }
 
+    /// Lets the agent prepare itself, beside whatever else is done.
+    pub(crate) fn prepare(&self) {
+        let agent = Arc::clone(&self.agent);
+        std::thread::spawn(move || agent.prepare());
+    }
+
     pub(crate) fn activity(&self) -> &Activity {
         &self.activity
     }

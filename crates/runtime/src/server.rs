@@ -269,6 +269,7 @@ impl<A: Agent> Server<A> {
     /// When the port cannot be opened, or Lambda's runtime API fails.
     pub async fn run(self) -> Result<(), ServeError> {
         if let Some(invoke_mode) = self.function {
+            self.http.invoker.prepare();
             return Ok(lambda::serve(self.http, invoke_mode).await?);
         }
         let end = CancellationToken::new();
@@ -341,6 +342,7 @@ impl<A: Agent> Listening<A> {
             let _ = closed.send(());
         })
         .map_err(ServeError::Thread)?;
+        invoker.prepare();
         end.cancelled().await;
         tracing::info!(turns = invoker.turns().len(), "ending");
         invoker.turns().close();

@@ -1,12 +1,53 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agentcore_runtime::Server;
 use agentcore_runtime::core::memory::identity::SessionKey;
 use agentcore_runtime::core::memory::process::ProcessMemory;
 use agentcore_runtime::core::memory::{KeptTurn, SessionMemory};
 use agentcore_runtime::core::message::Message;
+use agentcore_runtime::prelude::*;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use crate::played::Served;
+use crate::played::{Playing, Served};
+
+/// Says when it prepares, and takes for ever.
+struct Thorough {
+    prepares: Arc<Notify>,
+}
+
+impl Agent for Thorough {
+    type Payload = Prompt;
+    const NAME: &'static str = "thorough";
+
+    fn prepare(&self) {
+        self.prepares.notify_one();
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn turn(&self, payload: Prompt, _context: &Context) -> Result<TurnRequest, PayloadError> {
+        payload.turn()
+    }
+}
+
+#[tokio::test]
+async fn an_agent_prepares_itself_beside_everything_else() {
+    let (prepares, end) = (Arc::new(Notify::new()), CancellationToken::new());
+    let agent = Thorough { prepares: Arc::clone(&prepares) };
+    let server = Server::new(agent, Arc::new(Playing::new()), Arc::new(ProcessMemory::default()));
+    let listening = server.listen().expect("a free port");
+    let ping = format!("http://{}/ping", listening.address());
+    let served = tokio::spawn(listening.serve_until(end.clone()));
+    prepares.notified().await;
+    // Nothing here is encrypted; the client wants to know how it would be.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    assert!(reqwest::get(ping).await.expect("a ping").status().is_success());
+    end.cancel();
+    served.await.expect("no panic").expect("a quiet end");
+}
 
 async fn remembered(memory: &ProcessMemory, session: &str) -> Vec<String> {
     let loaded = memory.load(&SessionKey::new(None, session), usize::MAX / 2).await.expect("readable");
