@@ -37,16 +37,17 @@ impl Agent for Thorough {
 async fn an_agent_prepares_itself_beside_everything_else() {
     let (prepares, end) = (Arc::new(Notify::new()), CancellationToken::new());
     let agent = Thorough { prepares: Arc::clone(&prepares) };
-    let server = Server::new(agent, Arc::new(Playing::new()), Arc::new(ProcessMemory::default()));
-    let listening = server.listen().expect("a free port");
+    let memory = Arc::new(ProcessMemory::default());
+    let listening = Server::new(agent, Arc::new(Playing::new()), memory).listen().expect("a free port");
     let ping = format!("http://{}/ping", listening.address());
-    let served = tokio::spawn(listening.serve_until(end.clone()));
+    let ended = tokio::spawn(listening.serve_until(end.clone()));
     prepares.notified().await;
     // Nothing here is encrypted; the client wants to know how it would be.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    assert!(reqwest::get(ping).await.expect("a ping").status().is_success());
+    let answer = reqwest::Client::new().get(ping).send().await.expect("a ping");
+    assert!(answer.status().is_success());
     end.cancel();
-    served.await.expect("no panic").expect("a quiet end");
+    ended.await.expect("no panic").expect("a quiet end");
 }
 
 async fn remembered(memory: &ProcessMemory, session: &str) -> Vec<String> {
