@@ -146,7 +146,7 @@ mod open {
         let served = Served::of(memory, |server| server.drain(Duration::from_millis(50)));
         let mut socket = connected(served.address, "one").await;
         prompt(&mut socket, "slow story").await;
-        served.until(async || served.ping().await["status"] == "HealthyBusy").await;
+        served.until(async || served.model.asked() > 0).await;
         served.begin_to_end();
         assert_eq!(end(&mut socket).await.expect("the cut is told")["code"], "cut");
         assert_eq!(end(&mut socket).await, Err(1001));
