@@ -1,13 +1,13 @@
 //! An agent behind an app that speaks AG-UI: called by the protocol's own client, which verifies the events of every run,
 //! and by boto3 through the door, as AgentCore's callers do.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, agent_environment};
 use crate::examples::example;
+use crate::footprint::{Memory, kilobytes, open_files};
 use crate::foreign::{Script, ag_ui_script, browser_script, python_script, websocket_script};
 use crate::local_aws::{COACH_ARN, LocalAws, unconfigured};
 use crate::process::poll;
@@ -419,10 +419,10 @@ fn an_input_beyond_the_bound_is_refused_and_the_largest_is_read() {
     };
     // What is read once, such as the coach's rules, is no part of an input.
     assert!(send(&agent, &input("Hello!")).body.contains("RUN_FINISHED"));
-    let before = memory(&agent, "VmHWM");
+    let before = kilobytes(agent.process.id(), Memory::Peak);
     let largest = send(&agent, &sized(LARGEST));
     assert!(largest.body.contains("RUN_FINISHED"), "{}", largest.body);
-    let grown = memory(&agent, "VmHWM") - before;
+    let grown = kilobytes(agent.process.id(), Memory::Peak) - before;
     println!("an input of {LARGEST} bytes took {grown} kB at the most");
     assert!(grown < 300_000, "{grown} kB");
 
@@ -472,27 +472,20 @@ fn hundreds_of_broken_connections_leave_nothing_behind() {
             open(&agent, &input_with(&thread)).read_until("TEXT_MESSAGE_CONTENT");
         }
         until_status(&agent, "Healthy");
-        memory(&agent, "VmRSS")
+        kilobytes(agent.process.id(), Memory::Now)
     };
-    let descriptors = || fs::read_dir(format!("/proc/{}/fd", agent.process.id())).expect("it runs").count();
+    let descriptors = || open_files(agent.process.id());
     let before = descriptors();
-    let kilobytes: Vec<u64> = (0..ROUNDS).map(|_| break_off()).collect();
+    let after_each: Vec<u64> = (0..ROUNDS).map(|_| break_off()).collect();
     // The last connections are closed by and by.
     let after = poll(PATIENCE, || Some(descriptors()).filter(|now| *now <= before));
-    println!("{before} file descriptors, then {after:?}; kB after each {} connections: {kilobytes:?}", ROUND * 4);
+    println!("{before} file descriptors, then {after:?}; kB after each {} connections: {after_each:?}", ROUND * 4);
     assert!(after.is_some(), "{before} file descriptors have become {}", descriptors());
-    assert!(kilobytes[ROUNDS - 1] <= kilobytes[0] + GROWTH, "{kilobytes:?}");
+    assert!(after_each[ROUNDS - 1] <= after_each[0] + GROWTH, "{after_each:?}");
     let (_, log) = agent.end();
     let cut = lines(&log, "turn cut").len();
     println!("{cut} turns were cut");
     assert!(cut >= ROUNDS * ROUND, "{cut}");
-}
-
-/// A number of kilobytes that the kernel keeps of a process.
-fn memory(agent: &Agent, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.process.id())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with(name)).expect("the kernel says so");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
 // === what an operator sees ===

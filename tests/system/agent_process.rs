@@ -1,11 +1,11 @@
 //! An agent as a process: how it starts, ends, logs, keeps sessions and bears large payloads.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::agent::{Agent, agent_command};
+use crate::footprint::{Memory, kilobytes};
 use crate::local_aws::{LocalAws, START};
 use crate::process::{Process, free_port};
 use crate::socket::Request;
@@ -131,18 +131,11 @@ fn a_hundred_megabytes_are_accepted_within_three_hundred_and_one_byte_more_is_re
     prompt.extend_from_slice(b"\"}");
     let answer = Request::post("/invocations", &prompt).send(agent.port);
     assert!(answer.status == 400 && answer.body.contains("context_too_long"), "{}", answer.body);
-    let peak = peak_memory(agent.process.id());
+    let peak = kilobytes(agent.process.id(), Memory::Peak) * 1024;
     assert!(peak < 300_000_000, "{peak} bytes");
 
     body.insert(body.len() - 2, b'x');
     let answer = Request::post("/invocations", &body).send(agent.port);
     assert_eq!(answer.status, 413, "{}", answer.body);
     assert_eq!(Request::get("/ping").send(agent.port).status, 200);
-}
-
-/// The most memory a process has had, in bytes.
-fn peak_memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
 }

@@ -3,7 +3,6 @@
 //! memory stays bounded.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, agent_command};
+use crate::footprint::{Memory, kilobytes};
 use crate::foreign::{Script, python_script};
 use crate::local_aws::LocalAws;
 use crate::process::poll;
@@ -32,13 +32,6 @@ const GROWTH: u64 = 100_000;
 /// Who was answered how: by status and code, the session and the place of each message.
 type Statuses = BTreeMap<(u16, String), Vec<(usize, usize)>>;
 
-/// The most memory the process has had, in kilobytes.
-fn peak(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel says so");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
-}
-
 fn session(number: usize) -> String {
     format!("session-{number:03}-of-the-crowd-0123456789")
 }
@@ -52,11 +45,11 @@ fn a_thousand_invocations_at_once_are_answered_in_the_order_they_were_sent_or_sh
     let patient = [("MODEL_ATTEMPTS", "10"), ("MODEL_RETRY_SECONDS", "60")];
     let limits = [&[memory, ("MAX_CONCURRENT_TURNS", &at_once)], &patient[..]].concat();
     let agent = Agent::start_command("crowded", agent_command("test_agent", &aws.endpoint(), &limits));
-    let before = peak(agent.process.id());
+    let before = kilobytes(agent.process.id(), Memory::Peak);
 
     let statuses = invoke_all(&agent);
     let counted: BTreeMap<_, _> = statuses.iter().map(|(status, who)| (status, who.len())).collect();
-    let grown = peak(agent.process.id()) - before;
+    let grown = kilobytes(agent.process.id(), Memory::Peak) - before;
     println!("answered and shed: {counted:?}; grown by {grown} kB at the most");
     let of = |status, code: &str| statuses.get(&(status, code.to_owned())).map_or(0, Vec::len);
     let (shed, throttled) = (of(429, "overloaded"), of(429, "model_throttled"));

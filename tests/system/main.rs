@@ -20,6 +20,7 @@ mod dev;
 mod doctor;
 mod door;
 mod examples;
+mod footprint;
 mod foreign;
 mod invoke;
 mod lambda;

@@ -1,7 +1,6 @@
 //! An agent as an MCP server, called by MCP's own clients: its two official SDKs, its Inspector and its conformance
 //! suite; and by boto3 through the door, as AgentCore's callers do.
 
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::examples::example;
+use crate::footprint::{Memory, kilobytes, open_files};
 use crate::foreign::{Script, mcp_conformance, mcp_inspector, mcp_node_script, mcp_python_script, python_script};
 use crate::local_aws::{COACH_ARN, LocalAws, START};
 use crate::process::{Process, free_port, poll};
@@ -353,10 +353,10 @@ fn a_body_beyond_the_bound_is_refused_and_the_largest_is_read() {
         let whole = call(1, "coach_companion", &json!({ "prompt": "Hello!", "pad": "" }));
         whole.replace(r#""pad":"""#, &format!(r#""pad":"{}""#, "x".repeat(bytes - whole.len())))
     };
-    let before = memory(&agent, "VmHWM");
+    let before = kilobytes(agent.process.id(), Memory::Peak);
     let largest = send(&agent, None, &sized(LARGEST));
     assert_eq!(body(&largest)["result"]["isError"], false, "{}", largest.body);
-    let grown = memory(&agent, "VmHWM") - before;
+    let grown = kilobytes(agent.process.id(), Memory::Peak) - before;
     println!("a call of {LARGEST} bytes took {grown} kB at the most");
     assert!(grown < 300_000, "{grown} kB");
 
@@ -424,28 +424,21 @@ fn thousands_of_broken_connections_leave_nothing_behind() {
                 .read_until("notifications/progress");
         }
         until_status(&agent, "Healthy");
-        memory(&agent, "VmRSS")
+        kilobytes(agent.process.id(), Memory::Now)
     };
-    let descriptors = || fs::read_dir(format!("/proc/{}/fd", agent.process.id())).expect("it runs").count();
+    let descriptors = || open_files(agent.process.id());
     let before = descriptors();
-    let kilobytes: Vec<u64> = (0..ROUNDS).map(|_| break_off()).collect();
+    let after_each: Vec<u64> = (0..ROUNDS).map(|_| break_off()).collect();
     // The last connections are closed by and by.
     let after = poll(PATIENCE, || Some(descriptors()).filter(|now| *now <= before));
-    println!("{before} file descriptors, then {after:?}; kB after each {} connections: {kilobytes:?}", ROUND * 4);
+    println!("{before} file descriptors, then {after:?}; kB after each {} connections: {after_each:?}", ROUND * 4);
     assert!(after.is_some(), "{before} file descriptors have become {}", descriptors());
-    assert!(kilobytes[ROUNDS - 1] <= kilobytes[0] + GROWTH, "{kilobytes:?}");
+    assert!(after_each[ROUNDS - 1] <= after_each[0] + GROWTH, "{after_each:?}");
     assert_eq!(send(&agent, None, &request(1, "ping", &json!({}))).status, 200);
     let (_, log) = agent.end();
     let cut = lines(&log, "turn cut").len();
     println!("{cut} turns were cut");
     assert!(cut >= ROUNDS * ROUND, "{cut}");
-}
-
-/// A number of kilobytes that the kernel keeps of a process.
-fn memory(agent: &Agent, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.process.id())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with(name)).expect("the kernel says so");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
 // === what an operator sees ===

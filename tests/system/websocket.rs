@@ -1,12 +1,12 @@
 //! Conversations over a WebSocket: AWS's SDK for Python signs and connects as its users do, a browser's WebSocket takes a
 //! presigned URL, and neither knows that AWS is on this machine.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
+use crate::footprint::{Memory, kilobytes, open_files};
 use crate::foreign::{Script, browser_script, tests, websocket_script};
 use crate::local_aws::{COACH_ARN, LocalAws, START};
 use crate::process::{poll, signal};
@@ -396,17 +396,6 @@ fn message(text: &str) -> Vec<u8> {
     [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
-fn open_files(process: u32) -> usize {
-    fs::read_dir(format!("/proc/{process}/fd")).expect("Linux tells").count()
-}
-
-/// The memory a process has now, in bytes.
-fn memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
-}
-
 /// Breaks connections off: most after the handshake, some within a message, some within a turn.
 fn break_off(port: u16, path: &str, count: usize) {
     for number in 0..count {
@@ -424,15 +413,15 @@ fn break_off(port: u16, path: &str, count: usize) {
 const POOLED: usize = 16;
 
 /// How much an allocator may have kept: half of what the read buffers of 2,000 connections have, 16 KB each.
-const KEPT: u64 = 16_000_000;
+const KEPT: u64 = 16_000_000 / 1_024;
 
 /// What a process has now must be no more than it had before, but for what it keeps on purpose.
-fn nothing_is_left_over(process: u32, (files, bytes): (usize, u64)) {
+fn nothing_is_left_over(process: u32, (files, size): (usize, u64)) {
     let as_before = poll(START, || (open_files(process) <= files + POOLED).then_some(()));
     assert!(as_before.is_some(), "{files} files before, {} now", open_files(process));
-    let grown = memory(process).saturating_sub(bytes);
-    println!("{files} files as before; of {bytes} bytes, {grown} more");
-    assert!(grown < KEPT, "{grown} bytes more than {bytes}");
+    let grown = kilobytes(process, Memory::Now).saturating_sub(size);
+    println!("{files} files as before; of {size} kB, {grown} more");
+    assert!(grown < KEPT, "{grown} kB more than {size}");
 }
 
 #[test]
@@ -442,7 +431,7 @@ fn after_ten_thousand_broken_connections_nothing_is_left_over_in_the_agent() {
     let process = agent.process.id();
     break_off(agent.port, "/ws", 500);
     assert!(is_idle_soon(&agent));
-    let before = (open_files(process), memory(process));
+    let before = (open_files(process), kilobytes(process, Memory::Now));
 
     break_off(agent.port, "/ws", 10_000);
 
@@ -461,7 +450,7 @@ fn after_two_thousand_connections_broken_at_the_door_nothing_is_left_over_in_it_
     break_off(aws.port(), &path, 200);
     let (door, sessions) = (aws.process().id(), aws.sessions());
     let [agent] = sessions[..] else { panic!("one session has one process: {sessions:?}") };
-    let before = [door, agent].map(|process| (open_files(process), memory(process)));
+    let before = [door, agent].map(|process| (open_files(process), kilobytes(process, Memory::Now)));
 
     break_off(aws.port(), &path, 2_000);
 
