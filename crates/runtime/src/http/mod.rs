@@ -148,15 +148,14 @@ async fn answer<A: Agent>(
         drop(busy);
         return actions::answer(&action, http);
     }
+    if !streamed {
+        return Ok(whole(&http.invoker.answer(body, context, admitted, place).await?));
+    }
     let request_id = context.request_id.clone();
     let accepted = http.invoker.accept(body, context, admitted).await.map_err(refused)?;
-    let invocation = http.invoker.begin(accepted, place, streamed);
-    if streamed {
-        let mut telling = ConverseEvents::of_request(request_id);
-        telling.follow(invocation);
-        return Ok(events::response(telling));
-    }
-    Ok(whole(&invocation.end().await?))
+    let mut telling = ConverseEvents::of_request(request_id);
+    telling.follow(http.invoker.begin(accepted, place, true));
+    Ok(events::response(telling))
 }
 
 /// Reads the payload with a place taken for it, so that what comes later to the session is answered later. Where the

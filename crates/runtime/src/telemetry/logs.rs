@@ -147,9 +147,12 @@ where
             records.put((*event.metadata().level(), None), line.message.as_str(), members, span.as_ref());
         }
         line.metrics = embedded::metrics(&self.namespace, &line.fields, now);
-        if let Ok(line) = serde_json::to_string(&line) {
+        if let Ok(mut line) = serde_json::to_vec(&line) {
+            // Standard error has no buffer: what is written in one piece is one call of the system, and one line also
+            // where other processes write to the same place.
+            line.push(b'\n');
             // A log that cannot be written must not stop a turn.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let _ = std::io::stderr().lock().write_all(&line);
         }
     }
 }

@@ -1,0 +1,27 @@
+//! Time to first token and pings, with a model that takes its time: 600 ms to the first token, then 50 a second.
+
+use std::time::Duration;
+
+use super::load::CLIENTS;
+use crate::Failure;
+use crate::contender::Bench;
+use crate::fake_bedrock::Pace;
+use crate::load::{Format, Load, Outcome, hold};
+
+/// As a model of this size is, by its publisher's figures.
+pub(crate) const PACE: Pace = Pace { first_token: Duration::from_millis(600), token: Duration::from_millis(20) };
+
+/// Streams to so many clients at a time, each turn a little over a second long.
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::new();
+    for clients in CLIENTS {
+        for &contender in bench.contenders.iter().filter(|contender| contender.streams()) {
+            let bedrock = bench.bedrock(PACE)?;
+            let running = bench.start(contender, &bedrock)?;
+            let outcome = hold(Load { clients, format: Format::Sse, time: bench.time }, &running, &bedrock)?;
+            eprintln!("   {} {clients}: first token {:.1} ms", contender.name(), outcome.first_token.p50);
+            outcomes.push(outcome);
+        }
+    }
+    Ok(outcomes)
+}
