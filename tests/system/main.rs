@@ -8,6 +8,7 @@ mod ag_ui;
 mod agent;
 mod agent_process;
 mod agentcore_memory;
+mod bearer;
 mod bedrock;
 mod clients;
 mod coach;

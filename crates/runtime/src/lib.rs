@@ -28,7 +28,7 @@
 //! AgentCore's protocols, see [`Protocol`]. Rooms: [`server`] starts and ends the process, `protocol` knows which of
 //! AgentCore's protocols it speaks, `http` speaks its own, `mcp` MCP and `ag_ui` AG-UI where they are built in, `payload`
 //! reads what was sent, `invocation` leads it through the turn to its answer, `lambda` is the other wire, for a process
-//! that Lambda started, `admission` bounds how much is taken on at once, `failure` decides what a caller may know of an
+//! that Lambda started, `bearer` asks callers for tokens where that is built in, `admission` bounds how much is taken on at once, `failure` decides what a caller may know of an
 //! error, `health` answers whether the session is busy, `audit` writes down what guards found, `telemetry` is what an
 //! operator sees, and `local_test` tries one payload without a server.
 
@@ -36,6 +36,8 @@ mod admission;
 #[cfg(feature = "ag-ui")]
 mod ag_ui;
 mod audit;
+#[cfg(feature = "jwt")]
+mod bearer;
 mod failure;
 mod health;
 mod http;

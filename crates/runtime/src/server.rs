@@ -26,6 +26,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
+#[cfg(feature = "jwt")]
+use crate::bearer::Bearers;
 use crate::health::Health;
 use crate::http::Http;
 #[cfg(feature = "websocket")]
@@ -76,6 +78,9 @@ pub struct Server<A> {
     protocol: Protocol,
     address: SocketAddr,
     drain: Duration,
+    /// Set where callers have to show tokens.
+    #[cfg(feature = "jwt")]
+    bearers: Option<Bearers>,
     /// Set where the process is a Lambda function's.
     function: Option<InvokeMode>,
 }
@@ -110,6 +115,13 @@ pub enum ServeError {
         /// The file.
         path: String,
     },
+    /// Callers shall show tokens, and the program cannot check any.
+    #[cfg(not(feature = "jwt"))]
+    #[error(
+        "JWT_DISCOVERY_URL needs a program that was built with `--features jwt`; on AgentCore leave it unset, and give the \
+         runtime an authorizer"
+    )]
+    NoTokens,
     /// The port cannot be opened.
     #[error("cannot listen on {address}: {reason}; set PORT to a free port, or stop what uses this one")]
     Bind {
@@ -202,7 +214,21 @@ impl<A: Agent> Server<A> {
         {
             server.http.conversations = conversations(read)?;
         }
-        Ok(server)
+        server.asking_for_tokens(read)
+    }
+
+    /// Asks callers for tokens where the environment says so, or does not start: an agent that an operator believes to be
+    /// closed must not be open.
+    fn asking_for_tokens(self, read: impl Fn(&str) -> Option<String>) -> Result<Self, ServeError> {
+        let Some(url) = read("JWT_DISCOVERY_URL").filter(|url| !url.is_empty()) else { return Ok(self) };
+        if self.function.is_some() {
+            let problem = "is not for Lambda: there the function URL or the API in front asks who calls; unset it";
+            return Err(SettingsError::invalid("JWT_DISCOVERY_URL", &url, problem).into());
+        }
+        #[cfg(feature = "jwt")]
+        return Ok(Self { bearers: Bearers::read(read)?, ..self });
+        #[cfg(not(feature = "jwt"))]
+        Err(ServeError::NoTokens)
     }
 
     /// An agent with a model and a memory of the caller's choosing, on a free loopback port: for tests,
@@ -234,6 +260,8 @@ impl<A: Agent> Server<A> {
             protocol: Protocol::default(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             drain: DRAIN,
+            #[cfg(feature = "jwt")]
+            bearers: None,
             function: None,
         }
     }
@@ -342,7 +370,13 @@ impl<A: Agent> Listening<A> {
                 #[cfg(feature = "websocket")]
                 conversations.ended().await;
             };
-            serve_routes(server.protocol.router(server.http), listener, stop_accepting, last);
+            let routes = server.protocol.router(server.http);
+            #[cfg(feature = "jwt")]
+            let routes = match server.bearers {
+                Some(bearers) => bearers.before(routes),
+                None => routes,
+            };
+            serve_routes(routes, listener, stop_accepting, last);
             let _ = closed.send(());
         })
         .map_err(ServeError::Thread)?;

@@ -8,7 +8,8 @@ use uuid::Uuid;
 pub(crate) const SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 /// Names the request.
 pub(crate) const REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
-const USER_ID: &str = "x-amzn-bedrock-agentcore-runtime-user-id";
+/// Names whose session it is.
+pub(crate) const USER_ID: &str = "x-amzn-bedrock-agentcore-runtime-user-id";
 const WORKLOAD_ACCESS_TOKEN: &str = "x-amz-bedrock-agentcore-identity-wat";
 const OLDER_WORKLOAD_ACCESS_TOKEN: &str = "workloadaccesstoken";
 const OAUTH2_CALLBACK_URL: &str = "oauth2callbackurl";
