@@ -44,7 +44,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// How long a failing write is tried before the turn counts as lost: most of the 15 minutes for which
-/// AgentCore keeps a session whose caller has gone.
+/// AgentCore keeps a session whose caller has gone. Each turn has this time for itself: those of a session are written one
+/// after another, and one that is lost takes none of those behind it along.
 const WRITE_BOUND: Duration = Duration::from_mins(10);
 
 /// How many sessions stay at hand. AgentCore gives each session a process of its own; a server of

@@ -6,6 +6,9 @@ use std::ops::Range;
 
 use super::chance::Chance;
 
+/// How many turns a session has with one process at the most.
+pub(super) const MOST_TURNS: usize = 4;
+
 /// A whole simulation.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -116,7 +119,7 @@ impl Script {
             let mut number = 0;
             for life in 0..script.lives.len() {
                 let mut at = chance.number(0..10_000) * 2;
-                for _ in 0..chance.count(1..5) {
+                for _ in 0..chance.count(1..MOST_TURNS + 1) {
                     script.turns.push(turn(&mut chance, session, number, life, at));
                     number += 1;
                     at += pause(&mut chance);

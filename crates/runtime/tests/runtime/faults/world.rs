@@ -19,14 +19,15 @@ use super::clients::{Door, door};
 use super::disk::{Disk, Reach};
 use super::invariants;
 use super::model::{Simulated, model};
-use super::script::{Client, End, Script, ids};
+use super::script::{Client, End, MOST_TURNS, Script, ids};
 
 /// How long a process may take to end when it is asked to: to let turns end, to cut them, to write, to close and to hand
 /// over what it has to tell, as `server` bounds each.
 const FAREWELL: Duration = Duration::from_millis(5_000 + 1_000 + 3_000 + 1_000 + 2_000 + 100);
 
-/// How long a process may be busy after the last client has gone: as long as a write is tried, and a rest.
-const LONGEST_WRITE: Duration = Duration::from_secs(600 + 30);
+/// How long a process may be busy after the last client has gone: as long as a write is tried and a rest, for every turn of
+/// a session, because they are written one after another.
+const LONGEST_WRITES: Duration = Duration::from_secs((600 + 30) * MOST_TURNS as u64);
 
 /// How much the payloads of all turns have together at the most.
 const PAYLOAD_BYTES: usize = 200_000;
@@ -160,7 +161,7 @@ impl World {
     async fn settles(&self, door: &Door) {
         let since = Instant::now();
         while door.ping().await.is_none_or(|(status, _)| status != "Healthy") {
-            if since.elapsed() > LONGEST_WRITE {
+            if since.elapsed() > LONGEST_WRITES {
                 return self.board.violated(format!("the process is busy {:?} after the last client", since.elapsed()));
             }
             sleep(Duration::from_secs(5)).await;
