@@ -6,8 +6,13 @@
 //!
 //! `FAULTS_SEED=SEED` runs a seed again that was printed.
 
+#[path = "../../../crates/runtime/tests/runtime/faults/answer.rs"]
+mod answer;
 #[path = "../../../crates/runtime/tests/runtime/faults/chance.rs"]
 mod chance;
+mod clock;
+mod disk;
+mod processes;
 mod soak;
 
 /// The seed of `FAULTS_SEED`, where it is set.

@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::board::{Answer, Board};
+use super::answer::Answer;
+use super::board::Board;
 use super::disk::millis;
 use super::model::payload;
 use super::script::{Client, Turn};

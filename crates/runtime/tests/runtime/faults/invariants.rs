@@ -1,6 +1,7 @@
 //! What must be true of a simulation, whatever failed in it.
 
-use super::board::{Answer, Board, Seen};
+use super::answer::Answer;
+use super::board::{Board, Seen};
 use super::disk::{Disk, Write, texts};
 use super::model::TURN_TIME;
 use super::script::{Client, End, Script, Turn, marks};

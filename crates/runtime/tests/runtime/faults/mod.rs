@@ -9,6 +9,7 @@
 //! `FAULTS_SESSIONS=10000 cargo test -p vitracka -p agentcore-runtime faults` simulates that many sessions. A seed that
 //! fails is printed with what is wrong; `FAULTS_SEED=SEED` and the same command run it again, alone.
 
+mod answer;
 mod board;
 mod chance;
 mod clients;

@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Answer, Board};
+use super::answer::Answer;
+use super::board::Board;
 use super::clients::{Door, door};
 use super::disk::{Disk, Reach};
 use super::invariants;
