@@ -12,7 +12,9 @@ mod answer;
 mod chance;
 mod clock;
 mod disk;
+mod machine;
 mod processes;
+mod revived;
 mod soak;
 
 /// The seed of `FAULTS_SEED`, where it is set.

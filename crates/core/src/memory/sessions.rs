@@ -20,13 +20,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::arrivals::{Arrivals, Counted, Queued};
 use super::identity::SessionKey;
 use super::summary::{self, Draft};
 use super::{Entry, Loaded, MemoryError, Record, SessionMemory, Summary};
 use crate::activity::Activity;
+use crate::chance;
 use crate::history::{Earlier, Keepsake, PausedTurn};
 use crate::model::Model;
 
@@ -380,7 +380,7 @@ fn next_record(newest: Option<(Timestamp, u64)>, entry: Entry) -> Record {
         Some((last, sequence)) => (now.max(last + SignedDuration::from_millis(1)), sequence + 1),
         None => (now, 1),
     };
-    Record { token: Uuid::new_v4(), at, sequence, entry }
+    Record { token: chance::uuid(), at, sequence, entry }
 }
 
 // === impl Weight ===

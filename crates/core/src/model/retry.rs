@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ModelError;
+use crate::chance;
 
 /// How often and how long a model is asked again. A bound of any size makes sense, so none can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,15 +122,14 @@ impl Backoff {
 
     /// A pause after so many failures, drawn from zero to [`Self::bound`].
     ///
-    /// The chance comes from the system each time: a generator seeded at start-up would draw the same
-    /// pauses in every process revived from one snapshot.
+    /// The chance is drawn each time: a generator seeded at start-up would draw the same pauses in every process revived
+    /// from one snapshot.
     pub fn pause(&self, failures: u32) -> Duration {
         let bound = self.bound(failures);
         if !self.drawn {
             return bound;
         }
-        // Without chance the pause is long, not short.
-        let drawn = getrandom::u32().unwrap_or(u32::MAX);
+        let drawn = u32::try_from(chance::number() >> 32).unwrap_or(u32::MAX);
         bound.mul_f64(f64::from(drawn) / f64::from(u32::MAX))
     }
 }
