@@ -44,7 +44,7 @@ pub(super) struct Write {
     attempts: usize,
     under_way: usize,
     /// When the newest attempt ended.
-    answered: u64,
+    pub(super) answered: u64,
     /// When it will be there.
     lands: Option<u64>,
     pub(super) is_stored: bool,
@@ -275,9 +275,11 @@ impl Reach {
         let faulty = !self.is_calm() && (self.is_out() || chance.percent(self.script.memory_faults));
         sleep(Duration::from_millis(chance.number(1..50))).await;
         if faulty {
-            match chance.number(0..3) {
+            match chance.number(0..4) {
                 0 => return Err(unreachable()),
                 1 => sleep(Duration::from_millis(chance.number(1..20_000))).await,
+                // Longer than a turn may take.
+                2 => sleep(Duration::from_secs(90)).await,
                 _ => {
                     sleep(Duration::from_secs(20)).await;
                     return Err(unreachable());

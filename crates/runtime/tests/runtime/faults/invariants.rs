@@ -60,6 +60,9 @@ fn is_in_order(script: &Script, board: &Board, session: usize, stored: &[Write])
         board.violated(format!("session {session} has its turns in another order than they were sent: {order:?}"));
     }
     for pair in stored.windows(2).filter(|pair| pair[0].life == pair[1].life) {
+        if pair[1].first_tried < pair[0].answered {
+            board.violated(format!("session {session}: a turn is written before the one before it is: {order:?}"));
+        }
         if pair[0].record.at >= pair[1].record.at || pair[0].record.sequence >= pair[1].record.sequence {
             board.violated(format!("session {session}: entries have times or numbers out of order: {order:?}"));
         }

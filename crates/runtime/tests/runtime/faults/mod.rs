@@ -6,7 +6,7 @@
 //! when the process is stopped, killed or asked to end; then the next process goes on over the same memory. Afterwards
 //! [`invariants`] looks at what clients saw and what the memory holds.
 //!
-//! `FAULTS_SESSIONS=10000 cargo test -p vitracka -p agentcore-runtime faults` simulates that many sessions. A seed that
+//! `FAULTS_SESSIONS=10000 cargo test --test runtime faults` simulates that many sessions. A seed that
 //! fails is printed with what is wrong; `FAULTS_SEED=SEED` and the same command run it again, alone.
 
 mod answer;
@@ -80,10 +80,7 @@ impl Sum {
     fn tell(&self) -> String {
         let told = self.failed.iter().take(MOST_TOLD).map(|(seed, violations)| {
             let violations: Vec<String> = violations.iter().take(5).map(|violation| format!("  {violation}")).collect();
-            format!(
-                "seed {seed} fails; FAULTS_SEED={seed} cargo test -p vitracka -p agentcore-runtime faults\n{}",
-                violations.join("\n")
-            )
+            format!("seed {seed} fails; FAULTS_SEED={seed} cargo test --test runtime faults\n{}", violations.join("\n"))
         });
         let told = told.collect::<Vec<_>>().join("\n");
         format!("{} of {} simulations fail\n{told}", self.failed.len(), self.simulations)
