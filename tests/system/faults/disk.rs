@@ -17,7 +17,7 @@ const BLOCKS: u32 = 4_096;
 const TURNS: usize = 40;
 
 /// How long a write may rest before it is tried again, and a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An agent whose files may not grow beyond a size. Where one would, the write fails as on a disk that is full.
 fn agent_with_little_room(endpoint: &str, memory: &str) -> Agent {

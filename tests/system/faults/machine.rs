@@ -257,7 +257,9 @@ impl Archive {
         let (number, length) = (self.0.len(), content.len());
         let members = [number, mode as usize, 0, 0, 1, 0, length, 0, 0, 0, 0, name.len() + 1, 0];
         self.0.extend_from_slice(b"070701");
-        members.iter().for_each(|member| self.0.extend_from_slice(format!("{member:08X}").as_bytes()));
+        for member in members {
+            self.0.extend_from_slice(format!("{member:08X}").as_bytes());
+        }
         self.0.extend_from_slice(name.as_bytes());
         self.0.push(0);
         self.align();

@@ -111,15 +111,16 @@ fn run(seed: u64) -> Vec<String> {
         };
         let jump = [0, 18_000, -3_600][chance.count(0..3)];
         let trouble = Trouble { stopped_after: chance.number(50..900), stopped_for: chance.number(100..800), jump };
-        live(&Life { seed, life, end, trouble }, &aws, clock.as_ref(), &mut heard, &mut problems);
+        live(&Life { seed, number: life, end, trouble }, &aws, clock.as_ref(), &mut heard, &mut problems);
     }
     problems.extend(remembered(&aws, &heard));
     problems
 }
 
+/// One process of those that come one after another.
 struct Life {
     seed: u64,
-    life: usize,
+    number: usize,
     end: End,
     trouble: Trouble,
 }
@@ -138,9 +139,9 @@ fn live(life: &Life, aws: &LocalAws, clock: Option<&Clock>, heard: &mut Heard, p
             .map(|session| {
                 let (all, begin) = (&all, &begin);
                 scope.spawn(move || {
-                    let mut chance = Chance::at(life.seed, &format!("caller {session} {}", life.life));
+                    let mut chance = Chance::at(life.seed, &format!("caller {session} {}", life.number));
                     begin.wait();
-                    for turn in life.life * TURNS..(life.life + 1) * TURNS {
+                    for turn in life.number * TURNS..(life.number + 1) * TURNS {
                         let answer = call(port, session, turn, &mut chance);
                         let told = Told { answer, end: life.end, too_slow: false };
                         all.lock().expect("no panic").insert((session, turn), told);
@@ -163,7 +164,9 @@ fn live(life: &Life, aws: &LocalAws, clock: Option<&Clock>, heard: &mut Heard, p
                 (Some(status), log)
             }
             End::WhenAllIsSaid => {
-                callers.into_iter().for_each(|caller| caller.join().expect("callers do not panic"));
+                for caller in callers {
+                    caller.join().expect("callers do not panic");
+                }
                 let idle = || Request::get("/ping").send(port).body.contains(r#""status":"Healthy""#).then_some(());
                 poll(SILENCE, idle).expect("every turn is stored");
                 let (status, log) = agent.end();
@@ -174,7 +177,7 @@ fn live(life: &Life, aws: &LocalAws, clock: Option<&Clock>, heard: &mut Heard, p
     if let Some(status) = status
         && (!status.success() || log.contains("could not be stored"))
     {
-        problems.push(format!("life {}: it ended with {status}: {log}", life.life));
+        problems.push(format!("life {}: it ended with {status}: {log}", life.number));
     }
     for ((session, turn), told) in all.into_inner().expect("no panic") {
         let mut lines = log.lines().filter(|line| line.contains("the answer leaves before its turn is stored"));

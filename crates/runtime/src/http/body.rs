@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a body may stand still before it is given up. Whoever waits for it keeps the process busy, and a busy process
 /// is never ended for being idle.
-const STANDSTILL: Duration = Duration::from_secs(60);
+const STANDSTILL: Duration = Duration::from_mins(1);
 
 /// A body that has not been read yet.
 pub(crate) struct Payload {

@@ -77,12 +77,12 @@ impl Board {
     pub(super) fn asked(&self, life: usize, turn: &Turn, request: &ModelRequest, all_fit: bool) {
         let mark = turn.mark();
         let history = history(request);
-        for (session, _) in history.iter().flat_map(|(texts, _)| texts).flat_map(|text| marks(text)) {
+        for (session, _) in history.iter().flat_map(|shown| &shown.texts).flat_map(|text| marks(text)) {
             if session != turn.session {
                 self.violated(format!("{mark}: the model is shown words of session {session}"));
             }
         }
-        let known: Vec<usize> = history.iter().filter_map(|(_, turn)| Some((*turn)?.1)).collect();
+        let known: Vec<usize> = history.iter().filter_map(|shown| Some(shown.turn?.1)).collect();
         let mut once = known.clone();
         once.sort_unstable();
         once.dedup();

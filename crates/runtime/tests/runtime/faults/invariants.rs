@@ -53,7 +53,7 @@ fn is_of_one_session(write: &Write, board: &Board) {
 
 /// Turns are stored in the order in which they were sent, but for those whose payload was long in coming.
 fn is_in_order(script: &Script, board: &Board, session: usize, stored: &[Write]) {
-    let turns = stored.iter().filter_map(|write| write.turn()).filter_map(|(of, number)| script.turn(of, number));
+    let turns = stored.iter().filter_map(Write::turn).filter_map(|(of, number)| script.turn(of, number));
     let prompt = turns.filter(|turn| !matches!(turn.client, Client::SlowToSend { pause: PLACE_KEPT.. }));
     let order: Vec<usize> = prompt.map(|turn| turn.number).collect();
     if !order.is_sorted() {
@@ -150,14 +150,13 @@ impl Looked<'_> {
             Some(stored) if !stored.answer().starts_with(&self.answer.told) => {
                 Some(format!("it was told {:?}, and stored is {:?}", self.answer.told, stored.answer()))
             }
-            Some(_) => None,
             None if self.answer.is_answered() && !self.may_be_lost() => {
                 Some("it was answered, and is not stored".into())
             }
             None if !self.answer.told.is_empty() && !self.may_be_lost() => {
                 Some(format!("{:?} was told, and nothing is stored", self.answer.told))
             }
-            None => None,
+            _ => None,
         }
     }
 
@@ -179,9 +178,7 @@ impl Looked<'_> {
 
     /// Clients that do their part get an answer, and in time.
     fn ended(&self) -> Option<String> {
-        let Some(life) = self.seen.life.and_then(|life| self.script.lives.get(life)) else {
-            return None;
-        };
+        let life = self.script.lives.get(self.seen.life?)?;
         if self.answer.code.as_deref() == Some("internal_error") {
             return Some("the runtime failed".into());
         }
@@ -197,9 +194,7 @@ impl Looked<'_> {
             Client::SlowToSend { pause } => pause,
             _ => return None,
         };
-        let Some(ended) = self.seen.ended else {
-            return None;
-        };
+        let ended = self.seen.ended?;
         let stopped: u64 = life.stops.iter().map(|(_, how_long)| how_long).sum();
         let turn_time = u64::try_from(TURN_TIME.as_millis()).expect("a minute");
         let took = ended - self.seen.began;

@@ -89,19 +89,15 @@ impl Sum {
 
 #[test]
 fn whatever_fails_turns_are_told_and_remembered_once_and_whole() {
-    let sum = match set("FAULTS_SEED") {
-        Some(seed) => {
-            let mut sum = Sum::default();
-            sum.take(seed, simulate(seed));
-            sum
-        }
-        None => {
-            let began = Instant::now();
-            let sum = simulate_sessions(set("FAULTS_SESSIONS").unwrap_or(SESSIONS));
-            println!("{} turns, {} of them answered, in {:?}", sum.turns, sum.answered, began.elapsed());
-            sum
-        }
+    let began = Instant::now();
+    let sum = if let Some(seed) = set("FAULTS_SEED") {
+        let mut sum = Sum::default();
+        sum.take(seed, simulate(seed));
+        sum
+    } else {
+        simulate_sessions(set("FAULTS_SESSIONS").unwrap_or(SESSIONS))
     };
+    println!("{} turns, {} of them answered, in {:?}", sum.turns, sum.answered, began.elapsed());
     assert!(sum.failed.is_empty(), "{}", sum.tell());
     let is_one = sum.simulations == 1;
     assert!(is_one || sum.answered * 4 > sum.turns, "faults leave enough that is answered: {}", sum.answered);

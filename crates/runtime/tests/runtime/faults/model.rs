@@ -24,7 +24,7 @@ use super::disk::texts;
 use super::script::{Script, ToolDoes, Turn, marks};
 
 /// How long a turn may take.
-pub(super) const TURN_TIME: Duration = Duration::from_secs(60);
+pub(super) const TURN_TIME: Duration = Duration::from_mins(1);
 
 /// How long a tool may take.
 const TOOL_TIME: Duration = Duration::from_secs(10);
@@ -182,7 +182,9 @@ impl Model for Moody {
                 Some((_, Break::Ends)) | None => {}
             }
             let mut writing = AnswerInWriting::default();
-            events.iter().for_each(|event| writing.take(event));
+            for event in &events {
+                writing.take(event);
+            }
             Ok(writing.finished().expect("a whole answer"))
         })
     }
@@ -268,11 +270,19 @@ fn tool_call(turn: &Turn, round: usize, call: usize) -> [ModelEvent; 3] {
     ]
 }
 
-/// The turns of a history, oldest first: whose words they are.
-pub(super) fn history(request: &ModelRequest) -> Vec<(Vec<String>, Option<(usize, usize)>)> {
+/// What a model is shown of a turn that was before.
+pub(super) struct Shown {
+    pub(super) texts: Vec<String>,
+    /// Its session and number.
+    pub(super) turn: Option<(usize, usize)>,
+}
+
+/// The turns of a history, oldest first.
+pub(super) fn history(request: &ModelRequest) -> Vec<Shown> {
     let turns = request.history.iter().map(|turn| {
         let messages = turn.messages();
-        (texts(messages), messages.first().map(Message::text).and_then(|text| marks(&text).next()))
+        let turn = messages.first().map(Message::text).and_then(|text| marks(&text).next());
+        Shown { texts: texts(messages), turn }
     });
     turns.collect()
 }

@@ -40,7 +40,7 @@ pub(super) struct Outcome {
     pub(super) answered: usize,
     pub(super) violations: Vec<String>,
     /// A digest of everything that was seen and stored: the same each time.
-    pub(super) digest: String,
+    pub(super) digest: Vec<u8>,
 }
 
 struct World {
@@ -79,7 +79,7 @@ impl World {
         let server = Server::new(agent, model, Arc::new(memory) as Arc<dyn SessionMemory>);
         let server = server.admitting(self.script.turns_at_once, PAYLOAD_BYTES);
         let end = CancellationToken::new();
-        let served = tokio::spawn(server.serve_on(pipes, end.clone()));
+        let lives = tokio::spawn(server.serve_on(pipes, end.clone()));
         sleep(Duration::from_millis(1)).await;
         let tasks = Handle::current().metrics().num_alive_tasks();
 
@@ -99,7 +99,7 @@ impl World {
                 end.cancel();
                 // A process that is stopped cannot end meanwhile.
                 let stopped: u64 = self.script.lives[life].stops.iter().map(|(_, how_long)| how_long).sum();
-                if timeout(FAREWELL + Duration::from_millis(stopped), served).await.is_err() {
+                if timeout(FAREWELL + Duration::from_millis(stopped), lives).await.is_err() {
                     self.board.violated(format!("life {life}: the process does not end when it is asked to"));
                 }
             }
@@ -114,7 +114,7 @@ impl World {
                 self.goes_on(&door, life).await;
                 self.leaves_nothing(life, tasks);
                 end.cancel();
-                if timeout(FAREWELL, served).await.is_err() {
+                if timeout(FAREWELL, lives).await.is_err() {
                     self.board.violated(format!("life {life}: the idle process does not end when it is asked to"));
                 }
             }
@@ -221,7 +221,7 @@ impl World {
             turns: self.script.turns.iter().filter(|turn| turn.life < self.script.lives.len()).count(),
             answered,
             violations: self.board.violations(),
-            digest: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: digest.finalize().to_vec(),
         }
     }
 }
