@@ -30,7 +30,8 @@ pub(super) struct Disk {
 struct Held {
     /// By the number of the write: the order in which processes made them.
     writes: BTreeMap<usize, Write>,
-    loads: usize,
+    /// How often each session was read.
+    loads: BTreeMap<SessionKey, usize>,
 }
 
 /// One record, and what became of it.
@@ -108,9 +109,11 @@ impl Disk {
 
     /// A process has ended: what was under way lands, or does not.
     pub(super) fn process_ended(&self, seed: u64, life: usize) {
-        for (number, write) in &mut self.held().writes {
+        for write in self.held().writes.values_mut() {
             write.under_way = 0;
-            if write.lands.take().is_some() && Chance::at(seed, &format!("landing {life} {number}")).percent(50) {
+            if write.lands.take().is_some()
+                && Chance::at(seed, &format!("landing {life} {:?}", write.turn())).percent(50)
+            {
                 write.is_stored = true;
             }
         }
@@ -234,9 +237,14 @@ impl Reach {
     }
 
     /// How a write goes that is tried now.
+    ///
+    /// It is drawn for the turn and the attempt: whose of two sessions comes first in one moment is not for a seed to say.
     fn course(&self, number: usize, attempt: usize) -> Course {
         let now = self.now();
-        let mut chance = Chance::at(self.script.seed, &format!("write {number} {attempt}"));
+        let mut chance = Chance::at(
+            self.script.seed,
+            &format!("write {:?} {attempt}", self.disk.with(number, |write| write.turn())),
+        );
         let soon = now + chance.number(1..80);
         let faults = if self.is_calm() { 0 } else { self.script.memory_faults };
         if self.is_out() {
@@ -268,10 +276,11 @@ impl Reach {
     async fn read(&self, session: &SessionKey, budget_tokens: usize) -> Result<Loaded, MemoryError> {
         let number = {
             let mut held = self.disk.held();
-            held.loads += 1;
-            held.loads
+            let loads = held.loads.entry(session.clone()).or_default();
+            *loads += 1;
+            *loads
         };
-        let mut chance = Chance::at(self.script.seed, &format!("load {number}"));
+        let mut chance = Chance::at(self.script.seed, &format!("load {session:?} {number}"));
         let faulty = !self.is_calm() && (self.is_out() || chance.percent(self.script.memory_faults));
         sleep(Duration::from_millis(chance.number(1..50))).await;
         if faulty {

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use agentcore_runtime::Server;
 use agentcore_runtime::core::memory::SessionMemory;
 use agentcore_runtime::core::memory::identity::SessionKey;
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, timeout};
@@ -39,8 +38,8 @@ pub(super) struct Outcome {
     pub(super) turns: usize,
     pub(super) answered: usize,
     pub(super) violations: Vec<String>,
-    /// A digest of everything that was seen and stored: the same each time.
-    pub(super) digest: Vec<u8>,
+    /// Everything that was seen and stored, in lines that are the same each time.
+    pub(super) account: Vec<String>,
 }
 
 struct World {
@@ -201,18 +200,18 @@ impl World {
     }
 
     fn outcome(self) -> Outcome {
-        let (mut answered, mut digest) = (0, Sha256::new());
+        let (mut answered, mut account) = (0, Vec::new());
         for turn in &self.script.turns {
             let seen = self.board.find(turn).unwrap_or_default();
             answered += usize::from(seen.answer().is_answered());
             let Answer { status, is_whole, told, message, code, .. } = seen.answer();
             let (told, message) = (told.len(), message.map(|message| message.len()));
             let (mark, began, ended) = (turn.mark(), seen.began, seen.ended);
-            digest.update(format!("{mark}: {began} {ended:?} {status} {is_whole} {told} {message:?} {code:?}\n"));
+            account.push(format!("{mark}: {began} {ended:?} {status} {is_whole} {told} {message:?} {code:?}"));
         }
         for session in 0..self.script.sessions {
             for write in self.disk.stored(&key(session)) {
-                digest.update(format!("{session}: {:?} {}\n", write.turn(), write.answer().len()));
+                account.push(format!("{session}: {:?} {}", write.turn(), write.answer().len()));
             }
         }
         invariants::check(&self.script, &self.board, &self.disk);
@@ -221,7 +220,7 @@ impl World {
             turns: self.script.turns.iter().filter(|turn| turn.life < self.script.lives.len()).count(),
             answered,
             violations: self.board.violations(),
-            digest: digest.finalize().to_vec(),
+            account,
         }
     }
 }
