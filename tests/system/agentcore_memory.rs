@@ -61,6 +61,18 @@ async fn a_long_session_comes_back_whole_and_in_order_over_several_pages() {
 }
 
 #[tokio::test]
+async fn a_moment_comes_back_as_it_was_written_so_that_the_next_entry_comes_after_it() {
+    let aws = LocalAws::start();
+    let (memory, session) = (memory(&aws.endpoint()), SessionKey::new(Some("aoife"), "a-session-of-moments"));
+    for number in 1..=40 {
+        let record = record(number, talk(&format!("question {number}")));
+        memory.append(&session, &record).await.expect("stored");
+        let loaded = memory.load(&session, ALL).await.expect("loaded");
+        assert_eq!(loaded.newest, Some((record.at, number)));
+    }
+}
+
+#[tokio::test]
 async fn a_turn_with_tools_and_one_too_long_for_an_item_come_back_exactly() {
     let aws = LocalAws::start();
     let (memory, session) = (memory(&aws.endpoint()), SessionKey::new(None, "an-odd-session"));

@@ -21,6 +21,7 @@ mod dev;
 mod doctor;
 mod door;
 mod examples;
+mod faults;
 mod footprint;
 mod foreign;
 mod invoke;

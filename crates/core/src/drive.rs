@@ -137,7 +137,7 @@ pub async fn choose_route(step: Step, stage: &Stage) -> Step {
 /// Performs a turn to its end.
 pub async fn drive(mut step: Step, stage: &Stage) -> TurnOutcome {
     if let (Step::Done(outcome), Delivery::Streamed(events)) = (&step, &stage.delivery) {
-        recite(outcome, events).await;
+        stage.recite(outcome, events).await;
     }
     loop {
         step = match step {
@@ -176,6 +176,11 @@ impl Stage {
         }
     }
 
+    /// Tells an answer that no model streams. A reader who reads nothing is not waited for beyond the turn's time.
+    async fn recite(&self, outcome: &TurnOutcome, events: &mpsc::Sender<TurnEvent>) {
+        let _ = timeout_at(self.deadline, recite(outcome, events)).await;
+    }
+
     async fn call_model(&self, call: ModelCall) -> Step {
         if self.is_too_long(&call).await {
             let model = "the model".to_owned();
@@ -188,7 +193,7 @@ impl Stage {
             Delivery::Streamed(events) => {
                 let step = self.ask(call).await;
                 if let Step::Done(outcome) = &step {
-                    recite(outcome, events).await;
+                    self.recite(outcome, events).await;
                 }
                 step
             }

@@ -11,6 +11,7 @@
 pub mod activity;
 pub mod agent;
 pub mod aws;
+pub mod chance;
 pub mod delegate;
 pub mod drive;
 pub mod guard;

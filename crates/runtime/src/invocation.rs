@@ -300,7 +300,7 @@ impl<A: Agent> Invoker<A> {
         let stage = Stage {
             model: Arc::clone(&self.model),
             delivery,
-            deadline: (Instant::now() + time).into(),
+            deadline: tokio::time::Instant::now() + time,
             cut: cut.clone(),
             first_token: Arc::default(),
         };

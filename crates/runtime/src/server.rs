@@ -20,10 +20,11 @@ use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
 use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, Overruling, Settings, SettingsError};
 use axum::Router;
-use axum::serve::ListenerExt as _;
+use axum::serve::{Listener, ListenerExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
 #[cfg(feature = "jwt")]
@@ -332,6 +333,39 @@ impl<A: Agent> Server<A> {
         Ok(Listening { server: self, listener, address })
     }
 
+    /// Serves the connections of a listener of the caller's own, in the runtime this is called in, until `end`; ends as
+    /// [`Listening::serve_until`] does. For hosts of their own, and for tests without a network: there a whole process runs
+    /// on one thread and on a clock of the test's.
+    pub async fn serve_on<L: Listener<Addr: fmt::Debug>>(self, listener: L, end: CancellationToken) {
+        let (wire, ending) = self.parts(end.clone());
+        let served = AbortOnDropHandle::new(tokio::spawn(wire.serve(listener)));
+        ending.follow(end, served).await;
+    }
+
+    fn parts(self, end: CancellationToken) -> (Wire, Ending<A>) {
+        let invoker = self.http.invoker.clone();
+        let ending = Ending { invoker, telemetry: self.http.telemetry.clone(), drain: self.drain };
+        #[cfg(feature = "websocket")]
+        let conversations = self.http.conversations.clone();
+        #[cfg(feature = "websocket")]
+        let http = self.http.closing_at(end.clone());
+        #[cfg(not(feature = "websocket"))]
+        let http = self.http;
+        let routes = self.protocol.router(http);
+        #[cfg(feature = "jwt")]
+        let routes = match self.bearers {
+            Some(bearers) => bearers.before(routes),
+            None => routes,
+        };
+        let wire = Wire {
+            routes,
+            stop_accepting: end,
+            #[cfg(feature = "websocket")]
+            conversations,
+        };
+        (wire, ending)
+    }
+
     /// Sends the agent's sample payload through the handler that serves callers, and prints the answer.
     pub async fn local_test(self) -> ExitCode {
         let sessions = self.http.invoker.sessions().clone();
@@ -355,36 +389,77 @@ impl<A: Agent> Listening<A> {
     /// # Errors
     /// When the thread for HTTP cannot be started.
     pub async fn serve_until(self, end: CancellationToken) -> Result<(), ServeError> {
-        let Self { server, listener, .. } = self;
-        #[cfg(feature = "websocket")]
-        let server = Server { http: server.http.closing_at(end.clone()), ..server };
-        let invoker = server.http.invoker.clone();
-        let telemetry = server.http.telemetry.clone();
-        #[cfg(feature = "websocket")]
-        let conversations = server.http.conversations.clone();
+        let (wire, ending) = self.server.parts(end.clone());
         let (closed, is_closed) = tokio::sync::oneshot::channel();
-        let stop_accepting = end.clone();
+        let listener = self.listener;
         let door = std::thread::Builder::new().name("http".into());
         door.spawn(move || {
-            let last = async move {
-                #[cfg(feature = "websocket")]
-                conversations.ended().await;
-            };
-            let routes = server.protocol.router(server.http);
-            #[cfg(feature = "jwt")]
-            let routes = match server.bearers {
-                Some(bearers) => bearers.before(routes),
-                None => routes,
-            };
-            serve_routes(routes, listener, stop_accepting, last);
+            wire.serve_alone(listener);
             let _ = closed.send(());
         })
         .map_err(ServeError::Thread)?;
+        ending.follow(end, is_closed).await;
+        Ok(())
+    }
+}
+
+/// What answers on the wire, until it is told to stop accepting.
+struct Wire {
+    routes: Router,
+    stop_accepting: CancellationToken,
+    #[cfg(feature = "websocket")]
+    conversations: Conversations,
+}
+
+/// What a server needs for its end.
+struct Ending<A> {
+    invoker: Invoker<A>,
+    telemetry: Telemetry,
+    drain: Duration,
+}
+
+// === impl Wire ===
+
+impl Wire {
+    /// Serves on this thread, apart from the threads that run turns.
+    fn serve_alone(self, listener: std::net::TcpListener) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let served = runtime.and_then(|runtime| {
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener)?.tap_io(|connection| {
+                    // Events are small and must not wait for each other.
+                    let _ = connection.set_nodelay(true);
+                });
+                self.serve(listener).await
+            })
+        });
+        if let Err(error) = served {
+            tracing::error!(error_type = "ServerError", error = %error, "the server ended");
+        }
+    }
+
+    /// Serves until every connection that was accepted is closed.
+    async fn serve<L: Listener<Addr: fmt::Debug>>(self, listener: L) -> std::io::Result<()> {
+        let stop_accepting = self.stop_accepting.cancelled_owned();
+        let served = axum::serve(listener, self.routes).with_graceful_shutdown(stop_accepting).await;
+        #[cfg(feature = "websocket")]
+        self.conversations.ended().await;
+        served
+    }
+}
+
+// === impl Ending ===
+
+impl<A: Agent> Ending<A> {
+    /// Waits for `end`, lets turns finish within the drain bound, cuts the rest, and waits for memory and, for a
+    /// moment, until the wire `is_closed`.
+    async fn follow<C>(self, end: CancellationToken, is_closed: impl Future<Output = C>) {
+        let Self { invoker, telemetry, drain } = self;
         invoker.prepare();
         end.cancelled().await;
         tracing::info!(turns = invoker.turns().len(), "ending");
         invoker.turns().close();
-        if timeout(server.drain, invoker.turns().wait()).await.is_err() {
+        if timeout(drain, invoker.turns().wait()).await.is_err() {
             invoker.ending().cancel();
             let _ = timeout(FAREWELL, invoker.turns().wait()).await;
         }
@@ -392,7 +467,6 @@ impl<A: Agent> Listening<A> {
         let _ = timeout(FAREWELL, is_closed).await;
         tracing::info!("ended");
         telemetry.flush(LAST_SIGNALS).await;
-        Ok(())
     }
 }
 
@@ -404,30 +478,6 @@ fn listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(WAITING)?.into_std()
-}
-
-/// Serves the wire on this thread, apart from the threads that run turns, until `end`, and then until `last`.
-fn serve_routes(
-    routes: Router,
-    listener: std::net::TcpListener,
-    end: CancellationToken,
-    last: impl Future<Output = ()>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.and_then(|runtime| {
-        runtime.block_on(async {
-            let listener = TcpListener::from_std(listener)?.tap_io(|connection| {
-                // Events are small and must not wait for each other.
-                let _ = connection.set_nodelay(true);
-            });
-            let served = axum::serve(listener, routes).with_graceful_shutdown(end.cancelled_owned()).await;
-            last.await;
-            served
-        })
-    });
-    if let Err(error) = served {
-        tracing::error!(error_type = "ServerError", error = %error, "the server ended");
-    }
 }
 
 /// Waits for SIGTERM or Ctrl-C.

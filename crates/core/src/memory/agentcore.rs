@@ -168,8 +168,7 @@ fn within_an_item(text: &str) -> String {
 // === an event as an entry ===
 
 fn take(reading: &mut Reading, event: Event) -> Result<(), MemoryError> {
-    let millis = event.event_timestamp.to_millis().map_err(corrupt)?;
-    let at = Timestamp::from_millisecond(millis).map_err(corrupt)?;
+    let at = Timestamp::from_millisecond(nearest_millisecond(event.event_timestamp)).map_err(corrupt)?;
     let sequence = event.metadata.as_ref().and_then(|metadata| metadata.get(SEQUENCE));
     let sequence = sequence.and_then(|value| value.as_string_value().ok()).and_then(|number| number.parse().ok());
     let entry = entry(event.payload);
@@ -178,6 +177,12 @@ fn take(reading: &mut Reading, event: Event) -> Result<(), MemoryError> {
         None => reading.foreign(at, entry.messages),
     }
     Ok(())
+}
+
+/// The wire has seconds with a fraction, which is rarely exact: cut off, the moment would be a millisecond earlier than it
+/// was written, and the next entry would get the same.
+fn nearest_millisecond(at: DateTime) -> i64 {
+    at.secs().saturating_mul(1_000).saturating_add((i64::from(at.subsec_nanos()) + 500_000) / 1_000_000)
 }
 
 /// The exact entry where the event has it, else what its conversational items say. Items that

@@ -2,9 +2,12 @@
 //!
 //! redb keeps the file: every append is one transaction on disk before it counts, and a process that is
 //! killed in the middle leaves the file as it was. One process at a time can have it open.
+//!
+//! After a disk has failed once, as one that is full does, redb answers nothing more. Then the file is opened anew, so
+//! that the memory is there again when the disk is.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -31,7 +34,17 @@ const EXPIRED_AT_ONCE: usize = 64;
 /// Keeps sessions in a file.
 #[derive(Debug, Clone)]
 pub struct FileMemory {
-    database: Arc<Database>,
+    path: Arc<Path>,
+    file: Arc<RwLock<File>>,
+}
+
+/// The file as it is open now.
+#[derive(Debug)]
+struct File {
+    /// None where it could not be opened again.
+    database: Option<Database>,
+    /// How often it has been opened.
+    openings: u64,
 }
 
 /// Why a file cannot keep sessions.
@@ -75,71 +88,35 @@ impl FileMemory {
     /// # Errors
     /// When another process has it open, or it is not a session file.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let shown = path.display().to_string();
-        let unusable = |reason: String| OpenError::Unusable { path: shown.clone(), reason };
-        let database = Database::create(path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: shown.clone() },
-            error => unusable(error.to_string()),
-        })?;
-        let memory = Self { database: Arc::new(database) };
-        memory.make_tables().map_err(|error| unusable(error.to_string()))?;
-        Ok(memory)
+        let file = File { database: Some(open(path)?), openings: 1 };
+        Ok(Self { path: path.into(), file: Arc::new(RwLock::new(file)) })
     }
 
-    fn make_tables(&self) -> Result<(), redb::Error> {
-        let writing = self.database.begin_write()?;
-        writing.open_table(TURNS)?;
-        writing.open_table(TOKENS)?;
-        writing.open_table(TIMES)?;
-        writing.commit()?;
-        Ok(())
-    }
-
-    fn read(&self, session: &SessionKey, budget_tokens: usize) -> Result<Loaded, MemoryError> {
-        let oldest = retained_from(Timestamp::now());
-        let reading = self.database.begin_read().map_err(unavailable)?;
-        let entries = reading.open_table(TURNS).map_err(unavailable)?;
-        let (actor, id) = (session.actor(), session.session());
-        let mut reading = Reading::within(budget_tokens);
-        let newest_first = entries.range((actor, id, 0)..=(actor, id, u64::MAX)).map_err(unavailable)?.rev();
-        for entry in newest_first {
-            let (key, value) = entry.map_err(unavailable)?;
-            let Dated { at_ms } = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
-            let at = Timestamp::from_millisecond(at_ms).map_err(corrupt)?;
-            if at < oldest || reading.is_enough() {
-                break;
+    /// Does `work` on the file. Where the disk has failed, the file is opened anew and the work done once more.
+    fn attempt<T>(&self, work: impl Fn(&Database) -> Result<T, MemoryError>) -> Result<T, MemoryError> {
+        let (failed, openings) = {
+            let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+            let attempted = file.database.as_ref().map_or_else(|| Err(closed()), &work);
+            match attempted {
+                Err(error @ MemoryError::Unavailable { .. }) => (error, file.openings),
+                done => return done,
             }
-            let stored = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
-            reading.stored(at, key.value().2, stored);
+        };
+        let mut file = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        if file.openings == openings {
+            tracing::warn!(error = %failed, "the session file is opened anew");
+            file.open_again(&self.path)?;
         }
-        Ok(reading.finish())
-    }
-
-    fn write(&self, session: &SessionKey, record: &Record) -> Result<(), redb::Error> {
-        let (actor, id) = (session.actor(), session.session());
-        let token = record.token.as_u128();
-        let writing = self.database.begin_write()?;
-        if writing.open_table(TOKENS)?.get((actor, id, token))?.is_some() {
-            return Ok(());
-        }
-        let stored = Written { at_ms: record.at.as_millisecond(), entry: (&record.entry).into() };
-        let bytes = serde_json::to_vec(&stored).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        let sequence = next_free(&writing, session, record.sequence)?;
-        writing.open_table(TURNS)?.insert((actor, id, sequence), bytes.as_slice())?;
-        writing.open_table(TOKENS)?.insert((actor, id, token), sequence)?;
-        writing.open_table(TIMES)?.insert((stored.at_ms, actor, id, sequence), token)?;
-        remove_expired(&writing, retained_from(record.at).as_millisecond())?;
-        writing.commit()?;
-        Ok(())
+        file.database.as_ref().map_or_else(|| Err(closed()), work)
     }
 
     /// Runs `work` where waiting for the disk delays nobody else.
     async fn on_disk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Self) -> Result<T, MemoryError> + Send + 'static,
+        work: impl Fn(&Database) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
         let memory = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&memory)).await;
+        let done = tokio::task::spawn_blocking(move || memory.attempt(work)).await;
         done.unwrap_or_else(|error| Err(MemoryError::Unavailable { reason: error.to_string() }))
     }
 }
@@ -147,13 +124,83 @@ impl FileMemory {
 impl SessionMemory for FileMemory {
     fn load<'a>(&'a self, session: &'a SessionKey, budget_tokens: usize) -> BoxFuture<'a, Result<Loaded, MemoryError>> {
         let session = session.clone();
-        Box::pin(self.on_disk(move |memory| memory.read(&session, budget_tokens)))
+        Box::pin(self.on_disk(move |database| read(database, &session, budget_tokens)))
     }
 
     fn append<'a>(&'a self, session: &'a SessionKey, record: &'a Record) -> BoxFuture<'a, Result<(), MemoryError>> {
         let (session, record) = (session.clone(), record.clone());
-        Box::pin(self.on_disk(move |memory| memory.write(&session, &record).map_err(unavailable)))
+        Box::pin(self.on_disk(move |database| write(database, &session, &record).map_err(unavailable)))
     }
+}
+
+// === impl File ===
+
+impl File {
+    /// Closes the file, as far as that goes, and opens it as it is on disk.
+    fn open_again(&mut self, path: &Path) -> Result<(), MemoryError> {
+        self.database = None;
+        self.database = Some(open(path).map_err(unavailable)?);
+        self.openings += 1;
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<Database, OpenError> {
+    let shown = path.display().to_string();
+    let unusable = |reason: String| OpenError::Unusable { path: shown.clone(), reason };
+    let database = Database::create(path).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: shown.clone() },
+        error => unusable(error.to_string()),
+    })?;
+    make_tables(&database).map_err(|error| unusable(error.to_string()))?;
+    Ok(database)
+}
+
+fn make_tables(database: &Database) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    writing.open_table(TURNS)?;
+    writing.open_table(TOKENS)?;
+    writing.open_table(TIMES)?;
+    writing.commit()?;
+    Ok(())
+}
+
+fn read(database: &Database, session: &SessionKey, budget_tokens: usize) -> Result<Loaded, MemoryError> {
+    let oldest = retained_from(Timestamp::now());
+    let reading = database.begin_read().map_err(unavailable)?;
+    let entries = reading.open_table(TURNS).map_err(unavailable)?;
+    let (actor, id) = (session.actor(), session.session());
+    let mut reading = Reading::within(budget_tokens);
+    let newest_first = entries.range((actor, id, 0)..=(actor, id, u64::MAX)).map_err(unavailable)?.rev();
+    for entry in newest_first {
+        let (key, value) = entry.map_err(unavailable)?;
+        let Dated { at_ms } = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
+        let at = Timestamp::from_millisecond(at_ms).map_err(corrupt)?;
+        if at < oldest || reading.is_enough() {
+            break;
+        }
+        let stored = serde_json::from_slice(value.value()).map_err(|error| not_json(&error))?;
+        reading.stored(at, key.value().2, stored);
+    }
+    Ok(reading.finish())
+}
+
+fn write(database: &Database, session: &SessionKey, record: &Record) -> Result<(), redb::Error> {
+    let (actor, id) = (session.actor(), session.session());
+    let token = record.token.as_u128();
+    let writing = database.begin_write()?;
+    if writing.open_table(TOKENS)?.get((actor, id, token))?.is_some() {
+        return Ok(());
+    }
+    let stored = Written { at_ms: record.at.as_millisecond(), entry: (&record.entry).into() };
+    let bytes = serde_json::to_vec(&stored).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+    let sequence = next_free(&writing, session, record.sequence)?;
+    writing.open_table(TURNS)?.insert((actor, id, sequence), bytes.as_slice())?;
+    writing.open_table(TOKENS)?.insert((actor, id, token), sequence)?;
+    writing.open_table(TIMES)?.insert((stored.at_ms, actor, id, sequence), token)?;
+    remove_expired(&writing, retained_from(record.at).as_millisecond())?;
+    writing.commit()?;
+    Ok(())
 }
 
 /// The number itself, unless an entry has it already: nothing is ever written over.
@@ -179,6 +226,11 @@ fn remove_expired(writing: &WriteTransaction, oldest: i64) -> Result<(), redb::E
         tokens.remove((actor, id, token.value()))?;
     }
     Ok(())
+}
+
+/// It could not be opened when the disk had failed. The next who comes tries again.
+fn closed() -> MemoryError {
+    unavailable("the session file is not open")
 }
 
 fn unavailable(error: impl std::fmt::Display) -> MemoryError {

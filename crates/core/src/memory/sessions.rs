@@ -20,13 +20,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::arrivals::{Arrivals, Counted, Queued};
 use super::identity::SessionKey;
 use super::summary::{self, Draft};
 use super::{Entry, Loaded, MemoryError, Record, SessionMemory, Summary};
 use crate::activity::Activity;
+use crate::chance;
 use crate::history::{Earlier, Keepsake, PausedTurn};
 use crate::model::Model;
 
@@ -44,7 +44,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// How long a failing write is tried before the turn counts as lost: most of the 15 minutes for which
-/// AgentCore keeps a session whose caller has gone.
+/// AgentCore keeps a session whose caller has gone. Each turn has this time for itself: those of a session are written one
+/// after another, and one that is lost takes none of those behind it along.
 const WRITE_BOUND: Duration = Duration::from_mins(10);
 
 /// How many sessions stay at hand. AgentCore gives each session a process of its own; a server of
@@ -379,7 +380,7 @@ fn next_record(newest: Option<(Timestamp, u64)>, entry: Entry) -> Record {
         Some((last, sequence)) => (now.max(last + SignedDuration::from_millis(1)), sequence + 1),
         None => (now, 1),
     };
-    Record { token: Uuid::new_v4(), at, sequence, entry }
+    Record { token: chance::uuid(), at, sequence, entry }
 }
 
 // === impl Weight ===

@@ -7,9 +7,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::{KeptTurn, Loaded};
+use crate::chance;
 use crate::history::{CompleteTurn, complete};
 use crate::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent};
 use crate::model::{ModelAnswer, ModelRequest, ModelSize};
@@ -114,7 +113,7 @@ pub(super) fn as_turn(summary: &super::Summary) -> Option<Arc<CompleteTurn>> {
 // === asking ===
 
 fn request(before: Option<&str>, turns: &[&KeptTurn], max_tokens: u32) -> ModelRequest {
-    let mark = Uuid::new_v4().simple();
+    let mark = chance::uuid().simple();
     let mut data = String::new();
     if let Some(before) = before {
         let _ = write!(data, "<summary-{mark}>\n{before}\n</summary-{mark}>\n\n");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ModelError;
+use crate::chance;
 
 /// How often and how long a model is asked again. A bound of any size makes sense, so none can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct RetryPolicy {
 pub struct Backoff {
     first: Duration,
     longest: Duration,
+    /// Whether each pause is drawn, or as long as it can be.
+    drawn: bool,
 }
 
 /// Pauses that would shrink.
@@ -92,7 +95,7 @@ impl Default for RetryPolicy {
 
 impl Backoff {
     /// 200 ms, doubling up to 5 s.
-    pub const DEFAULT: Self = Self { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
+    pub const DEFAULT: Self = Self { first: Duration::from_millis(200), longest: Duration::from_secs(5), drawn: true };
 
     /// Pauses from `first` to `longest`.
     ///
@@ -102,7 +105,13 @@ impl Backoff {
         if first.is_zero() || first > longest {
             return Err(BackoffError { first, longest });
         }
-        Ok(Self { first, longest })
+        Ok(Self { first, longest, drawn: true })
+    }
+
+    /// The same with pauses as long as they can be: for tests that must run the same way twice.
+    #[must_use]
+    pub const fn without_chance(self) -> Self {
+        Self { drawn: false, ..self }
     }
 
     /// The longest pause possible after so many failures, counted from 1.
@@ -113,12 +122,14 @@ impl Backoff {
 
     /// A pause after so many failures, drawn from zero to [`Self::bound`].
     ///
-    /// The chance comes from the system each time: a generator seeded at start-up would draw the same
-    /// pauses in every process revived from one snapshot.
+    /// The chance is drawn each time: a generator seeded at start-up would draw the same pauses in every process revived
+    /// from one snapshot.
     pub fn pause(&self, failures: u32) -> Duration {
         let bound = self.bound(failures);
-        // Without chance the pause is long, not short.
-        let drawn = getrandom::u32().unwrap_or(u32::MAX);
+        if !self.drawn {
+            return bound;
+        }
+        let drawn = u32::try_from(chance::number() >> 32).unwrap_or(u32::MAX);
         bound.mul_f64(f64::from(drawn) / f64::from(u32::MAX))
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agentcore_core::agent::{Agent, Context};
 use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools};
+use agentcore_core::guard::{Guard, Heard, Verdict};
 use agentcore_core::history::{CompleteTurn, complete};
 use agentcore_core::message::{Message, Role, StopReason, Usage};
 use agentcore_core::model::{
@@ -243,6 +244,26 @@ async fn a_reader_that_goes_away_cuts_the_turn() {
     };
     let outcome = drive(request.begin(Vec::new()), &stage).await;
     assert_eq!(outcome.result, Err(TurnError::Cut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_reads_nothing_keeps_no_turn_beyond_its_time_whoever_answers() {
+    let (events, _unread) = mpsc::channel(1);
+    let stage = Played::new([]).stage(Delivery::Streamed(events));
+    let answered = TurnRequest::new("danger").guard(Lifeguard).begin(Vec::new());
+    let (began, deadline) = (Instant::now(), stage.deadline);
+    let outcome = drive(answered, &stage).await;
+    assert_eq!(outcome.result.expect("an answer").message, Message::assistant("Help is on its way."));
+    assert_eq!(Instant::now(), deadline, "begun {began:?}");
+}
+
+/// Answers by itself.
+struct Lifeguard;
+
+impl Guard for Lifeguard {
+    fn inspect(&self, _heard: &Heard<'_>) -> Verdict {
+        Verdict::Answer { text: "Help is on its way.".into(), flags: Vec::new() }
+    }
 }
 
 // === long turns ===

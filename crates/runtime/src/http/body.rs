@@ -22,6 +22,10 @@ const POLITENESS: usize = 100_000_000;
 /// How long that goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a body may stand still before it is given up. Whoever waits for it keeps the process busy, and a busy process
+/// is never ended for being idle.
+const STANDSTILL: Duration = Duration::from_mins(1);
+
 /// A body that has not been read yet.
 pub(crate) struct Payload {
     body: Body,
@@ -72,7 +76,7 @@ impl Payload {
 
 async fn take(body: &mut Body, announced: usize, room: &mut Room) -> Result<Bytes, Failure> {
     let mut bytes = BytesMut::with_capacity(announced);
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(STANDSTILL, body.frame()).await.map_err(|_| stood_still())? {
         let Ok(data) = broken_off(frame)?.into_data() else {
             continue;
         };
@@ -106,6 +110,11 @@ fn too_large() -> Failure {
         Code::PayloadTooLarge,
         format!("The payload is larger than {LARGEST} bytes. Please send a smaller one."),
     )
+}
+
+fn stood_still() -> Failure {
+    let details = format!("the body stood still for {} seconds", STANDSTILL.as_secs());
+    Failure::with_details(Code::InvalidJson, "Invalid JSON", details)
 }
 
 fn broken_off<T>(frame: Result<T, axum::Error>) -> Result<T, Failure> {

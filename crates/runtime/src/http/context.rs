@@ -1,8 +1,8 @@
 //! What the headers of an invocation say, as an agent sees it.
 
 use agentcore_core::agent::{Context, Secret};
+use agentcore_core::chance;
 use axum::http::HeaderMap;
-use uuid::Uuid;
 
 /// Names the session.
 pub(crate) const SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
@@ -42,8 +42,8 @@ pub(crate) fn read(headers: &HeaderMap) -> Context {
     let named = |name| text(name).filter(|value| !value.trim().is_empty());
     let secret = |name| named(name).map(Secret::new);
     Context {
-        session_id: named(SESSION_ID).unwrap_or_else(|| Uuid::new_v4().to_string()),
-        request_id: named(REQUEST_ID).unwrap_or_else(|| Uuid::new_v4().to_string()),
+        session_id: named(SESSION_ID).unwrap_or_else(|| chance::uuid().to_string()),
+        request_id: named(REQUEST_ID).unwrap_or_else(|| chance::uuid().to_string()),
         user_id: named(USER_ID),
         workload_access_token: secret(WORKLOAD_ACCESS_TOKEN).or_else(|| secret(OLDER_WORKLOAD_ACCESS_TOKEN)),
         oauth2_callback_url: named(OAUTH2_CALLBACK_URL),
@@ -65,6 +65,8 @@ fn is_handed_on(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

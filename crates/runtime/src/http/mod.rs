@@ -293,9 +293,20 @@ mod tests {
             drop(opened.expect("a session"));
             began.elapsed().as_secs()
         };
-        let (standing, slow, quick) = tokio::join!(opened(100), opened(20), opened(0));
-        assert_eq!((standing, slow, quick), (100, 30, 30));
+        let (standing, slow, quick) = tokio::join!(opened(50), opened(20), opened(0));
+        assert_eq!((standing, slow, quick), (50, 30, 30));
         let (slow, quick) = tokio::join!(opened(20), opened(0));
-        assert_eq!((slow, quick), (120, 120));
+        assert_eq!((slow, quick), (70, 70));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_payload_that_stands_still_for_a_minute_is_given_up_and_keeps_nobody_busy() {
+        let (http, began) = (http(), Instant::now());
+        let answer = invoke(State(http.clone()), after(1_000)).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        // Some seconds more for a client that is still sending.
+        assert_eq!(began.elapsed().as_secs(), 65);
+        assert!(!http.invoker.activity().is_busy());
+        assert_eq!(http.invoker.admission().turn().map(drop), Ok(()));
     }
 }

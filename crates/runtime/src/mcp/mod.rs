@@ -19,6 +19,7 @@ mod tool;
 use std::sync::Arc;
 
 use agentcore_core::agent::Agent;
+use agentcore_core::chance;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -30,7 +31,6 @@ use http_body_util::Full;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 
 use self::calls::{Call, Calls};
 use self::message::{Asked, refused};
@@ -131,7 +131,7 @@ fn name_session(head: &mut Parts) -> HeaderValue {
     let given = [SESSION_ID, context::SESSION_ID].map(|name| head.headers.get(name));
     let given = given.into_iter().flatten().find(|id| !id.as_bytes().trim_ascii().is_empty());
     let session = given.cloned().unwrap_or_else(|| {
-        HeaderValue::from_str(&Uuid::new_v4().to_string()).expect("a UUID is made of hexadecimal digits and hyphens")
+        HeaderValue::from_str(&chance::uuid().to_string()).expect("a UUID is made of hexadecimal digits and hyphens")
     });
     head.headers.insert(HeaderName::from_static(context::SESSION_ID), session.clone());
     session

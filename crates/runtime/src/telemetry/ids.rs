@@ -1,27 +1,24 @@
-//! Ids of traces and spans, from the system's own chance.
+//! Ids of traces and spans, drawn one by one.
 //!
 //! A generator that is seeded at start-up, as the SDK's is, gives every process that is revived from one snapshot, or
 //! forked, the same ids.
 
+use agentcore_core::chance;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::IdGenerator;
 
-/// Asks the system for every id. Where it has no chance to give, ids are zero, and such spans are not handed over.
+/// Draws every id when it is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FromSystem;
+pub(super) struct Drawn;
 
-impl IdGenerator for FromSystem {
+impl IdGenerator for Drawn {
     fn new_trace_id(&self) -> TraceId {
-        TraceId::from(u128::from(chance()) << 64 | u128::from(chance()))
+        TraceId::from(u128::from(chance::number()) << 64 | u128::from(chance::number()))
     }
 
     fn new_span_id(&self) -> SpanId {
-        SpanId::from(chance())
+        SpanId::from(chance::number())
     }
-}
-
-fn chance() -> u64 {
-    getrandom::u64().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -59,7 +56,7 @@ mod tests {
 
     #[test]
     fn processes_forked_after_start_up_make_different_ids() {
-        let [here, there] = next_here_and_in_a_fork(&FromSystem);
+        let [here, there] = next_here_and_in_a_fork(&Drawn);
         assert!(here[0] != there[0] && here[1] != there[1], "{here:?} {there:?}");
     }
 
@@ -73,8 +70,8 @@ mod tests {
 
     #[test]
     fn no_id_is_made_twice() {
-        let spans: HashSet<_> = (0..1_000).map(|_| FromSystem.new_span_id()).collect();
-        let traces: HashSet<_> = (0..1_000).map(|_| FromSystem.new_trace_id()).collect();
+        let spans: HashSet<_> = (0..1_000).map(|_| Drawn.new_span_id()).collect();
+        let traces: HashSet<_> = (0..1_000).map(|_| Drawn.new_trace_id()).collect();
         assert_eq!((spans.len(), traces.len()), (1_000, 1_000));
     }
 }

@@ -103,7 +103,7 @@ impl Telemetry {
         queues.push(queue);
         let tracers = SdkTracerProvider::builder()
             .with_resource(resource.clone())
-            .with_id_generator(ids::FromSystem)
+            .with_id_generator(ids::Drawn)
             .with_span_processor(processor)
             .build();
         let records = records.map(|exporter| {
