@@ -22,6 +22,8 @@ mod door;
 mod examples;
 mod footprint;
 mod foreign;
+mod fuzz;
+mod hostile;
 mod invoke;
 mod lambda;
 mod limits;

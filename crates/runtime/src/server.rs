@@ -20,14 +20,14 @@ use agentcore_core::model::Model;
 use agentcore_core::model::resilient::Resilient;
 use agentcore_core::settings::{DEFAULT_HISTORY_TOKENS, MemorySettings, Overruling, Settings, SettingsError};
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
+use crate::connections;
 use crate::health::Health;
-use crate::http::Http;
+use crate::http::{Http, body};
 #[cfg(feature = "websocket")]
 use crate::http::websocket::{Conversations, Limits};
 use crate::invocation::Invoker;
@@ -192,6 +192,9 @@ impl<A: Agent> Server<A> {
             server.drain = Duration::from_secs(seconds.into());
         }
         server.http.invoker = limited(server.http.invoker, read)?;
+        if let Some(seconds) = parsed::<NonZeroU32>(read, "REQUEST_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")? {
+            server.http.patience = Duration::from_secs(seconds.get().into());
+        }
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
         server.http.telemetry = telemetry;
         #[cfg(feature = "websocket")]
@@ -224,6 +227,7 @@ impl<A: Agent> Server<A> {
                 health,
                 telemetry: Telemetry::default(),
                 debug: false,
+                patience: body::PATIENCE,
                 #[cfg(feature = "websocket")]
                 conversations: Conversations::default(),
             },
@@ -253,6 +257,13 @@ impl<A: Agent> Server<A> {
     #[must_use]
     pub fn admitting(mut self, turns: usize, payload_bytes: usize) -> Self {
         self.http.invoker = self.http.invoker.admitting(Admission::new(turns, payload_bytes));
+        self
+    }
+
+    /// Waits so long for a request's head, and for its payload, as `REQUEST_TIMEOUT_SECONDS` does.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.http.patience = patience;
         self
     }
 
@@ -332,13 +343,14 @@ impl<A: Agent> Listening<A> {
         let conversations = server.http.conversations.clone();
         let (closed, is_closed) = tokio::sync::oneshot::channel();
         let stop_accepting = end.clone();
+        let patience = server.http.patience;
         let door = std::thread::Builder::new().name("http".into());
         door.spawn(move || {
             let last = async move {
                 #[cfg(feature = "websocket")]
                 conversations.ended().await;
             };
-            serve_routes(server.protocol.router(server.http), listener, stop_accepting, last);
+            serve_routes(server.protocol.router(server.http), listener, patience, &stop_accepting, last);
             let _ = closed.send(());
         })
         .map_err(ServeError::Thread)?;
@@ -372,19 +384,16 @@ fn listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 fn serve_routes(
     routes: Router,
     listener: std::net::TcpListener,
-    end: CancellationToken,
+    patience: Duration,
+    end: &CancellationToken,
     last: impl Future<Output = ()>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
-            let listener = TcpListener::from_std(listener)?.tap_io(|connection| {
-                // Events are small and must not wait for each other.
-                let _ = connection.set_nodelay(true);
-            });
-            let served = axum::serve(listener, routes).with_graceful_shutdown(end.cancelled_owned()).await;
+            connections::serve(TcpListener::from_std(listener)?, routes, patience, end).await;
             last.await;
-            served
+            Ok(())
         })
     });
     if let Err(error) = served {

@@ -5,18 +5,20 @@
 //! later call of that session fail. So memory holds [`CompleteTurn`]s only, and the one way to make
 //! them is [`complete`], which repairs whatever it is given and loses no text.
 //!
-//! Rooms: `estimate` says about how many tokens something costs, `shorter` makes less of it.
+//! Rooms: `acceptable` mends what Converse takes in no message, `estimate` says about how many tokens something costs,
+//! `shorter` makes less of it.
 
+mod acceptable;
 mod estimate;
 mod shorter;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::{ContentBlock, Message, Question, Role, ToolResult, ToolUse};
 
+pub(crate) use acceptable::{acceptable, sendable, with_object_inputs};
 pub use estimate::{estimate_block, estimate_message, estimate_result, estimate_tokens};
 pub use shorter::without_media_bytes;
 pub(crate) use shorter::{halve_result, leave_media_out};
@@ -331,7 +333,7 @@ impl Repair {
     }
 
     fn take_assistant(&mut self, message: Message) {
-        let content = sendable(message).content;
+        let content = with_object_inputs(sendable(message)).content;
         if content.is_empty() {
             return;
         }
@@ -378,7 +380,7 @@ fn split_results(content: Vec<ContentBlock>) -> (Vec<ToolResult>, Vec<ContentBlo
     let mut rest = Vec::new();
     for block in content {
         match block {
-            ContentBlock::ToolResult(result) => results.push(result),
+            ContentBlock::ToolResult(result) => results.push(acceptable(result, NO_RESULT)),
             // Only the model asks for tools: in a user's message the request is noise.
             ContentBlock::ToolUse(_) => {}
             said => rest.push(said),
@@ -401,16 +403,4 @@ pub(crate) fn one_result_each(
         })
         .map(ContentBlock::ToolResult)
         .collect()
-}
-
-/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id,
-/// and results, which only the user's side gives.
-pub(crate) fn sendable(mut message: Message) -> Message {
-    let mut seen = HashSet::new();
-    message.content.retain(|block| match block {
-        ContentBlock::Text(_) => !block.is_blank(),
-        ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
-        ContentBlock::ToolResult(_) | ContentBlock::Image(_) | ContentBlock::Document(_) => false,
-    });
-    message
 }

@@ -6,6 +6,7 @@ mod again;
 mod answers;
 mod arrivals;
 mod failures;
+mod hostile;
 mod life;
 #[cfg(feature = "mcp")]
 mod mcp;
