@@ -62,7 +62,9 @@ static WITNESS: LazyLock<Served> =
 pub(crate) fn run(bytes: &[u8]) {
     let lowered = bytes.to_ascii_lowercase();
     let has = |name: &[u8]| lowered.windows(name.len()).any(|part| part == name);
-    if OF_THE_CONNECTION.iter().any(|name| has(name)) || bytes.windows(4).any(|end| end == b"\r\n\r\n") {
+    // An empty line is the end of the head.
+    let is_empty = |line: &[u8]| line.trim_ascii().is_empty();
+    if OF_THE_CONNECTION.iter().any(|name| has(name)) || bytes.split(|byte| *byte == b'\n').any(is_empty) {
         return;
     }
     let is_named = bytes.len() % 2 == 1;

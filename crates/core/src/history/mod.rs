@@ -285,6 +285,25 @@ impl PausedTurn {
         complete(self.messages.iter().cloned().chain([results]).chain(said))
     }
 
+    /// The turn as it can go on, without what Converse would refuse. Where it is none that waits, because somebody else
+    /// wrote it, all that it says is history.
+    pub(crate) fn mended(self) -> Result<Self, Vec<CompleteTurn>> {
+        let mut repair = Repair::default();
+        self.messages.iter().cloned().for_each(|message| repair.take(message));
+        let calls = repair.unanswered_calls();
+        if !repair.turns.is_empty() || calls.is_empty() {
+            return Err(self.closed());
+        }
+        let of_a_call = |id: &str| calls.iter().any(|call| call.tool_use_id == id);
+        let results = self.results.into_iter().filter(|result| of_a_call(&result.tool_use_id));
+        Ok(Self {
+            messages: repair.current,
+            results: results.map(|result| acceptable(result, NO_RESULT)).collect(),
+            questions: self.questions.into_iter().filter(|question| of_a_call(&question.id)).collect(),
+            ..self
+        })
+    }
+
     /// The turn without bytes of pictures and files: see [`without_media_bytes`].
     #[must_use]
     pub fn without_media_bytes(mut self) -> Self {

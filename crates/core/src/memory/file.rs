@@ -77,6 +77,7 @@ impl FileMemory {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
         let unusable = |reason: String| OpenError::Unusable { path: shown.clone(), reason };
+        make_private(path).map_err(|error| unusable(error.to_string()))?;
         let database = Database::create(path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: shown.clone() },
             error => unusable(error.to_string()),
@@ -179,6 +180,15 @@ fn remove_expired(writing: &WriteTransaction, oldest: i64) -> Result<(), redb::E
         tokens.remove((actor, id, token.value()))?;
     }
     Ok(())
+}
+
+/// Makes the file, where there is none, so that nobody else on the machine reads what was said.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 fn unavailable(error: impl std::fmt::Display) -> MemoryError {

@@ -34,7 +34,8 @@ const SLOWEST: usize = 64;
 pub(crate) struct Payload {
     body: Body,
     announced: usize,
-    waits_for_leave: bool,
+    /// Whether its client may be sending it still.
+    is_coming: bool,
     patience: Duration,
 }
 
@@ -44,8 +45,9 @@ impl Payload {
     /// A body of which something must come for as long as `patience` and its size explain.
     pub(crate) fn of(headers: &HeaderMap, body: Body, patience: Duration) -> Self {
         let announced = announced_length(headers);
-        let waits_for_leave = headers.contains_key(header::EXPECT);
-        Self { body, announced, waits_for_leave, patience }
+        // Who waits for leave sends nothing without it.
+        let is_coming = !headers.contains_key(header::EXPECT);
+        Self { body, announced, is_coming, patience }
     }
 
     /// Reads the whole body, if there is room for one more turn and for its payload.
@@ -77,7 +79,10 @@ impl Payload {
         let mut bytes = BytesMut::with_capacity(self.announced);
         loop {
             let explained = Duration::from_millis((bytes.len() / SLOWEST) as u64);
-            let frame = timeout_at(latest + explained, self.body.frame()).await.map_err(|_| too_slow())?;
+            let Ok(frame) = timeout_at(latest + explained, self.body.frame()).await else {
+                self.is_coming = false;
+                return Err(too_slow());
+            };
             let Some(frame) = frame else {
                 return Ok(bytes.freeze());
             };
@@ -94,7 +99,7 @@ impl Payload {
 
     /// Lets a client that is still sending come to the end, so that it sees why its payload is not taken.
     pub(crate) async fn throw_away(mut self) {
-        if !self.waits_for_leave {
+        if self.is_coming {
             let _ = timeout(POLITE_FOR, throw_away(&mut self.body)).await;
         }
     }
