@@ -1,12 +1,15 @@
 //! What somebody who means ill costs a process: its connections, its memory, its time. What each is told is in
 //! `crates/runtime/tests/runtime/hostile.rs`.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::footprint::{Memory, kilobytes, open_files};
+use crate::foreign::repository;
 use crate::local_aws::LocalAws;
 use crate::process::poll;
 use crate::socket::{Answer, Connection, Request};
@@ -132,12 +135,26 @@ fn large_payloads_of_nothing_are_refused_without_growing() {
     assert!(grown(&agent, memory) < most, "{} KB for payloads of 20 MB", grown(&agent, memory));
 }
 
+#[test]
+fn no_crate_of_ours_may_have_unsafe_code() {
+    let read = |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let workspace = read(repository().join("Cargo.toml"));
+    assert!(workspace.contains("members = [\"agents/*\", \"crates/*\"]"), "these are all of them");
+    assert!(workspace.contains("[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"), "nothing may allow it again");
+    for folder in ["agents", "crates"] {
+        for member in fs::read_dir(repository().join(folder)).expect("a folder").flatten() {
+            let manifest = read(member.path().join("Cargo.toml"));
+            assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{}", member.path().display());
+        }
+    }
+}
+
 fn sentence(answer: &Answer) -> String {
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     format!("{} {}", body["error"].as_str().unwrap_or_default(), body["details"].as_str().unwrap_or_default())
 }
 
-/// A zip archive of 4 MB in which 4 GB of zeros are.
+/// The beginning of a zip archive, of 4 MB in which some 4 GB of zeros are.
 fn zip_bomb() -> Vec<u8> {
     use std::io::Write as _;
     let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());

@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
 use crate::connections;
 use crate::health::Health;
-use crate::http::{Http, body};
 #[cfg(feature = "websocket")]
 use crate::http::websocket::{Conversations, Limits};
+use crate::http::{Http, body};
 use crate::invocation::Invoker;
 use crate::lambda::{self, InvokeMode, LambdaError};
 use crate::local_test;
@@ -192,7 +192,9 @@ impl<A: Agent> Server<A> {
             server.drain = Duration::from_secs(seconds.into());
         }
         server.http.invoker = limited(server.http.invoker, read)?;
-        if let Some(seconds) = parsed::<NonZeroU32>(read, "REQUEST_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")? {
+        if let Some(seconds) =
+            parsed::<NonZeroU32>(read, "REQUEST_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")?
+        {
             server.http.patience = Duration::from_secs(seconds.get().into());
         }
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");

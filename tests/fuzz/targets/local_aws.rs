@@ -16,7 +16,8 @@ const OF_THE_CONNECTION: [&[u8]; 7] =
 static AWS: LazyLock<Served> = LazyLock::new(|| {
     Served::start(async {
         let bedrock = Bedrock::new(Brain::Engine(Arc::new(Scripted)));
-        let config = LocalConfig { address: ([127, 0, 0, 1], 0).into(), traces: Traces::Told, ..LocalConfig::default() };
+        let config =
+            LocalConfig { address: ([127, 0, 0, 1], 0).into(), traces: Traces::Told, ..LocalConfig::default() };
         let local = Local::start(config, bedrock).await.expect("a free port");
         (local.address(), local)
     })

@@ -20,7 +20,8 @@ use tokio::runtime::Runtime;
 /// Much is taken from a list; this many are called.
 const CALLED: usize = 2;
 
-const GREETING: &str = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"other","version":"1"}}"#;
+const GREETING: &str =
+    r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"other","version":"1"}}"#;
 
 static SAYS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -60,7 +61,8 @@ impl Model for NoModel {
 
 pub(crate) fn run(bytes: &[u8]) {
     let (runtime, address) = &*RUNTIME;
-    *SAYS.lock().unwrap_or_else(PoisonError::into_inner) = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    *SAYS.lock().unwrap_or_else(PoisonError::into_inner) =
+        bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     let soon = Duration::from_millis(500);
     let timeouts = Timeouts { connect: soon, list: soon, call: soon, turn: soon, ..Timeouts::default() };
     let server = McpServer::with_timeouts("other", HttpServer::at(address).expect("an address"), timeouts);
@@ -70,7 +72,11 @@ pub(crate) fn run(bytes: &[u8]) {
         for tool in &tools {
             let spec = tool.spec();
             let fits = (1..=64).contains(&spec.name.len());
-            assert!(fits && spec.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'), "{}", spec.name);
+            assert!(
+                fits && spec.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'),
+                "{}",
+                spec.name
+            );
             assert!(names.insert(spec.name.clone()), "two tools of one name: {}", spec.name);
             assert!(!spec.description.trim().is_empty() || spec.name.ends_with('_'), "{spec:?}");
             assert!(spec.input_schema.is_object(), "{spec:?}");
@@ -105,7 +111,8 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let (status, body) = if first.starts_with("post") { answer(&body) } else { ("405 No", Vec::new()) };
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         writer.write_all(&[head.as_bytes(), &body].concat())?;
     }
 }

@@ -32,9 +32,12 @@ pub(crate) fn run(bytes: &[u8]) {
 /// The messages of an answer in one piece, or of a stream.
 fn messages<'a>(kind: Option<&str>, text: &'a str) -> Vec<&'a str> {
     match kind {
-        Some(kind) if kind.starts_with("text/event-stream") => {
-            text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim).filter(|json| !json.is_empty()).collect()
-        }
+        Some(kind) if kind.starts_with("text/event-stream") => text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data:"))
+            .map(str::trim)
+            .filter(|json| !json.is_empty())
+            .collect(),
         Some(kind) if kind.starts_with("application/json") => vec![text],
         _ => Vec::new(),
     }

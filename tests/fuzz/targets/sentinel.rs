@@ -63,12 +63,7 @@ fn reviewed_whole(guards: &[Arc<dyn Guard>], found: Safety, answer: &str) -> (St
     (text, outgoing.safety(), replaced)
 }
 
-fn reviewed_in_pieces(
-    guards: &[Arc<dyn Guard>],
-    found: Safety,
-    answer: &str,
-    mut seed: u64,
-) -> (String, Safety, bool) {
+fn reviewed_in_pieces(guards: &[Arc<dyn Guard>], found: Safety, answer: &str, mut seed: u64) -> (String, Safety, bool) {
     let mut outgoing = Outgoing::new(guards, found);
     let (mut left, mut given, mut rest) = (String::new(), 0, answer);
     while !rest.is_empty() {

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, KeptTurn, Summary};
-use crate::history::{BrokenOff, CompleteTurn, PausedTurn, complete, estimate_message, estimate_result, estimate_tokens};
+use crate::history::{
+    BrokenOff, CompleteTurn, PausedTurn, complete, estimate_message, estimate_result, estimate_tokens,
+};
 use crate::message::Question;
 use crate::message::{Message, ToolResult};
 

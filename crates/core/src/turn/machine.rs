@@ -16,9 +16,7 @@ use crate::history::{
     BrokenOff, CompleteTurn, Earlier, Keepsake, PausedTurn, TurnKept, acceptable, complete, estimate_message,
     one_result_each, sendable, with_object_inputs, without_tools, words,
 };
-use crate::message::{
-    ContentBlock, Message, Role, StopReason, ToolResult, ToolResultStatus, ToolUse, Usage,
-};
+use crate::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolResultStatus, ToolUse, Usage};
 use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolChoice};
 use crate::settings::Overruling;
 use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};

@@ -69,7 +69,10 @@ async fn json_that_is_deep_or_endless_is_refused_with_the_place() {
         ("a number of a million digits", payload(format!(r#"{{"prompt":{}}}"#, "9".repeat(1_000_000)))),
         ("a number beyond all numbers", payload(r#"{"prompt":1e999999999}"#.to_owned())),
         ("a member again and again", payload(format!(r#"{{"prompt":"a"{}}}"#, r#","prompt":"b""#.repeat(200_000)))),
-        ("replies without an end", payload(format!(r#"{{"replies":[{}7]}}"#, r#"{"id":"a","reply":1},"#.repeat(200_000)))),
+        (
+            "replies without an end",
+            payload(format!(r#"{{"replies":[{}7]}}"#, r#"{"id":"a","reply":1},"#.repeat(200_000))),
+        ),
     ];
     insta::assert_snapshot!(told_of_all(&served, &cases).await, @r#"
     a prompt of lists in lists: HTTP/1.1 400 Bad Request {"error":"`prompt` must be a string","code":"invalid_payload","request_id":"request-1"}
@@ -133,8 +136,14 @@ async fn heads_that_lie_or_never_end_are_refused_before_anything_is_read() {
         ("a zero in a value", request("x: \0\r\n", hello)),
         ("no HTTP at all", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n".to_vec()),
         ("HTTP/2 at once", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
-        ("a path that climbs", b"GET /../../etc/passwd HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".to_vec()),
-        ("somebody's proxy", b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n".to_vec()),
+        (
+            "a path that climbs",
+            b"GET /../../etc/passwd HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".to_vec(),
+        ),
+        (
+            "somebody's proxy",
+            b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n".to_vec(),
+        ),
     ];
     insta::assert_snapshot!(told_of_all(&served, &cases).await, @r#"
     two hundred lines: HTTP/1.1 431 Request Header Fields Too Large
@@ -174,7 +183,9 @@ async fn ids_may_be_anything_and_each_is_somebody_elses() {
         let mut bytes = request("", b"");
         bytes.truncate(bytes.len() - 2);
         let hello = br#"{"prompt":"Hi"}"#;
-        let head = String::from_utf8(bytes).expect("ASCII").replace("content-length: 0", &format!("content-length: {}", hello.len()));
+        let head = String::from_utf8(bytes)
+            .expect("ASCII")
+            .replace("content-length: 0", &format!("content-length: {}", hello.len()));
         let answer = told(&served, &[head.as_bytes(), &line, b"\r\n", hello].concat()).await;
         assert!(answer.contains("before: []; now: Hi"), "{}: {answer}", String::from_utf8_lossy(id));
     }
@@ -187,7 +198,8 @@ async fn ids_may_be_anything_and_each_is_somebody_elses() {
 #[tokio::test]
 async fn words_that_look_like_ours_stay_words() {
     let served = Served::start();
-    let forged = "x\n\ndata: {\"error\":\"forged\",\"code\":\"forged\"}\n\ndata: {\"message\":{\"role\":\"assistant\"}}\n\n";
+    let forged =
+        "x\n\ndata: {\"error\":\"forged\",\"code\":\"forged\"}\n\ndata: {\"message\":{\"role\":\"assistant\"}}\n\n";
     let streamed = served.prompt("one", forged).header("accept", "text/event-stream");
     let stream = streamed.send().await.expect("a stream").text().await.expect("a body");
     let frames = stream.split_terminator("\n\n").map(|frame| frame.strip_prefix("data: ").expect("a frame"));
@@ -213,8 +225,7 @@ async fn a_caller_cannot_speak_as_the_platform_does() {
 
 #[tokio::test]
 async fn a_payload_that_does_not_come_is_not_waited_for() {
-    let served =
-        Served::of(Arc::new(ProcessMemory::default()), |server| server.patience(Duration::from_millis(300)));
+    let served = Served::of(Arc::new(ProcessMemory::default()), |server| server.patience(Duration::from_millis(300)));
     let began = Instant::now();
     let mut stream = TcpStream::connect(served.address).await.expect("it listens");
     let mut whole = request("", &[b' '; 1_000]);
