@@ -109,7 +109,7 @@ fn a_document_that_would_be_large_is_passed_on_as_it_is() {
     let document = json!({ "format": "docx", "name": "report", "source": { "bytes": base64(&vec![0x50; 5_000_000]) } });
     let payload = json!({ "prompt": "Read it", "content": [{ "document": document }] }).to_string();
     let answer = Request::post("/invocations", payload.as_bytes()).send(agent.port);
-    insta::assert_snapshot!(sentence(&answer), @"");
+    insta::assert_snapshot!(sentence(&answer), @"`content[0]` is 5000000 bytes long; Bedrock takes 4500000 at the most");
 }
 
 #[test]
@@ -130,7 +130,12 @@ fn large_payloads_of_nothing_are_refused_without_growing() {
         assert!(began.elapsed() < PATIENCE, "{name}: {:?}", began.elapsed());
         told += &format!("{name}: {} {}\n", code(&answer), sentence(&answer));
     }
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @"
+    lists in lists: 400 invalid_payload the payload must be a JSON object 
+    a prompt of zeros: 400 context_too_long The message is too long for the model. Please send a shorter one. 
+    a number: 400 invalid_json Invalid JSON number out of range at line 1 column 20000010
+    blanks: 400 invalid_json Invalid JSON EOF while parsing a value at line 1 column 20000000
+    ");
     let most = 5 * 20_000_000 / 1024;
     assert!(grown(&agent, memory) < most, "{} KB for payloads of 20 MB", grown(&agent, memory));
 }
