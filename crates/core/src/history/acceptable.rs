@@ -12,25 +12,24 @@ use crate::message::{ContentBlock, Message, ToolResult, ToolResultContent};
 /// The longest name of a tool, and the longest id of a call, in characters.
 const LONGEST: usize = 64;
 
-/// Stands for a call's name that has nothing a name may have.
+/// Stands where a name is empty.
 const NAMELESS: &str = "nameless";
 
-/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id or have one that is
-/// none, and results, which only the user's side gives. A call of a name that no tool can have gets one that is like it.
+/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id, and results, which only
+/// the user's side gives. A call of a name that no tool can have, or with an id that is none, gets one that is like it.
 pub(crate) fn sendable(mut message: Message) -> Message {
+    for block in &mut message.content {
+        if let ContentBlock::ToolUse(call) = block {
+            mend(&mut call.name, "_-");
+            mend(&mut call.tool_use_id, "_.:-");
+        }
+    }
     let mut seen = HashSet::new();
     message.content.retain(|block| match block {
         ContentBlock::Text(_) => !block.is_blank(),
-        ContentBlock::ToolUse(call) => is_an_id(&call.tool_use_id) && seen.insert(call.tool_use_id.clone()),
+        ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
         ContentBlock::ToolResult(_) | ContentBlock::Image(_) | ContentBlock::Document(_) => false,
     });
-    for block in &mut message.content {
-        if let ContentBlock::ToolUse(call) = block
-            && !is_a_name(&call.name)
-        {
-            call.name = like(&call.name);
-        }
-    }
     message
 }
 
@@ -62,23 +61,14 @@ pub(crate) fn acceptable(mut result: ToolResult, nothing: &str) -> ToolResult {
     result
 }
 
-fn is_an_id(id: &str) -> bool {
-    (1..=LONGEST).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c))
-}
-
-fn is_in_names(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '-'
-}
-
-fn is_a_name(name: &str) -> bool {
-    (1..=LONGEST).contains(&name.len()) && name.chars().all(is_in_names)
-}
-
-fn like(name: &str) -> String {
+/// Makes a name of it that Converse takes: of letters, digits and `marks`.
+fn mend(name: &mut String, marks: &str) {
+    let fits = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
     if name.is_empty() {
-        return NAMELESS.to_owned();
+        NAMELESS.clone_into(name);
+    } else if name.len() > LONGEST || !name.chars().all(fits) {
+        *name = name.chars().take(LONGEST).map(|c| if fits(c) { c } else { '_' }).collect();
     }
-    name.chars().take(LONGEST).map(|c| if is_in_names(c) { c } else { '_' }).collect()
 }
 
 #[cfg(test)]
@@ -86,13 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_no_tool_can_have_becomes_one_like_it() {
-        let named = [("weight.trend", "weight_trend"), ("", NAMELESS), ("é", "_"), ("a_b-C9", "a_b-C9")];
-        for (name, expected) in named {
-            let call = json!({ "role": "assistant", "content": [{ "toolUse": { "toolUseId": "a", "name": name, "input": {} } }] });
-            let message = sendable(serde_json::from_value(call).expect("a message"));
-            assert_eq!(message.tool_uses().next().expect("the call").name, expected);
-        }
-        assert_eq!(like(&"x".repeat(100)).len(), LONGEST);
+    fn a_call_that_converse_would_refuse_is_told_as_one_like_it() {
+        let call = |id: &str, name: &str| json!({ "toolUse": { "toolUseId": id, "name": name, "input": {} } });
+        let long = "x".repeat(100);
+        let calls =
+            [call("a", "weight.trend"), call("b#1", ""), call("b_1", "again"), call("", "é"), call(&long, &long)];
+        let message = json!({ "role": "assistant", "content": calls });
+        let message = sendable(serde_json::from_value(message).expect("a message"));
+        let told: Vec<_> = message.tool_uses().map(|call| (call.tool_use_id.as_str(), call.name.as_str())).collect();
+        let long = &long[..LONGEST];
+        assert_eq!(told, [("a", "weight_trend"), ("b_1", NAMELESS), (NAMELESS, "_"), (long, long)]);
     }
 }
