@@ -1,6 +1,7 @@
 //! What somebody who means ill costs a process: its connections, its memory, its time. What each is told is in
 //! `crates/runtime/tests/runtime/hostile.rs`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -128,7 +129,7 @@ fn large_payloads_of_nothing_are_refused_without_growing() {
         let began = Instant::now();
         let answer = Request::post("/invocations", body.as_bytes()).send(agent.port);
         assert!(began.elapsed() < PATIENCE, "{name}: {:?}", began.elapsed());
-        told += &format!("{name}: {} {}\n", code(&answer), sentence(&answer));
+        let _ = writeln!(told, "{name}: {} {}", code(&answer), sentence(&answer));
     }
     insta::assert_snapshot!(told, @"
     lists in lists: 400 invalid_payload the payload must be a JSON object 

@@ -46,7 +46,7 @@ pub(crate) fn run(bytes: &[u8]) {
     aws.assert_was_asked_well();
 }
 
-/// A frame with a mask of zeros; a line of no kind as it is.
+/// A frame with a mask of zeros, whose length has the highest bit for it; a line of no kind as it is.
 fn frame(line: &[u8]) -> Vec<u8> {
     let (first, content) = match line.split_first() {
         Some((b't', content)) => (0x81, content),
@@ -61,8 +61,8 @@ fn frame(line: &[u8]) -> Vec<u8> {
     };
     let length = match (u8::try_from(content.len()), u16::try_from(content.len())) {
         (Ok(short @ ..126), _) => vec![0x80 | short],
-        (_, Ok(long)) => [&[0x80 | 126][..], &long.to_be_bytes()].concat(),
-        _ => [&[0x80 | 127][..], &(content.len() as u64).to_be_bytes()].concat(),
+        (_, Ok(long)) => [&[0xFE][..], &long.to_be_bytes()].concat(),
+        _ => [&[0xFF][..], &(content.len() as u64).to_be_bytes()].concat(),
     };
     [&[first][..], &length, &[0; 4], content].concat()
 }

@@ -120,7 +120,7 @@ async fn heads_that_lie_or_never_end_are_refused_before_anything_is_read() {
         let head = String::from_utf8(request("", b"")).expect("ASCII");
         head.replace(length_of_nothing, &format!("content-length: {length}")).into_bytes()
     };
-    let many: String = (0..200).map(|number| format!("x-{number}: a\r\n")).collect();
+    let many = "x: a\r\n".repeat(200);
     let cases = [
         ("two hundred lines", request(&many, hello)),
         ("a line of 100 KB", request(&format!("x: {}\r\n", "a".repeat(100_000)), hello)),
