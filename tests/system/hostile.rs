@@ -141,6 +141,47 @@ fn large_payloads_of_nothing_are_refused_without_growing() {
     assert!(grown(&agent, memory) < most, "{} KB for payloads of 20 MB", grown(&agent, memory));
 }
 
+/// Ids that would be paths, if somebody made paths of them.
+const PATHS: [&str; 4] = ["../../outside", "a/../../outside", "..%2f..%2foutside", "/tmp/outside"];
+
+#[test]
+fn no_id_becomes_a_path_of_a_session_file_which_is_its_owners() {
+    let aws = LocalAws::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sessions");
+    let memory = format!("file:{}", file.display());
+    let agent = Agent::start("test_agent", &aws.endpoint(), &[("SESSION_MEMORY", &memory)]);
+    for id in PATHS {
+        agent.say(id, "Hello!");
+        let actor = json!({ "prompt": "Hello!", "user_id": id }).to_string();
+        assert_eq!(Request::post("/invocations", actor.as_bytes()).send(agent.port).status, 200);
+    }
+    drop(agent.end());
+    let kept: Vec<_> = fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    assert_eq!(kept, [file.clone()]);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).expect("a file").permissions());
+    assert_eq!(mode & 0o777, 0o600, "nobody else reads it");
+}
+
+#[test]
+fn no_id_becomes_a_path_of_the_local_aws() {
+    let aws = LocalAws::start();
+    for id in ["..%2F..%2Foutside", "%00", "a%0Ab", "%FF"] {
+        let paths = [
+            format!("/memories/{id}/events"),
+            format!("/memories/a_memory-0123456789/actor/{id}/sessions/{id}"),
+            format!("/runtimes/{id}/invocations"),
+            format!("/model/{id}/converse"),
+        ];
+        for path in paths {
+            let body = br#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#;
+            let answer = Request::post(&path, body).send(aws.port());
+            let name = answer.header("x-amzn-errortype").unwrap_or_default();
+            assert_eq!((answer.status, name), (400, "ValidationException"), "{path}");
+        }
+    }
+}
+
 #[test]
 fn no_crate_of_ours_may_have_unsafe_code() {
     let read = |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
