@@ -24,6 +24,8 @@ mod examples;
 mod faults;
 mod footprint;
 mod foreign;
+mod fuzz;
+mod hostile;
 mod invoke;
 mod lambda;
 mod limits;

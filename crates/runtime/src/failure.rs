@@ -45,6 +45,7 @@ pub(crate) enum Code {
     InvalidPayload,
     UnknownAction,
     PayloadTooLarge,
+    PayloadTooSlow,
     ContextTooLong,
     ModelThrottled,
     ModelUnavailable,
@@ -70,6 +71,7 @@ impl Code {
             Self::InvalidPayload => "invalid_payload",
             Self::UnknownAction => "unknown_action",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::PayloadTooSlow => "payload_too_slow",
             Self::ContextTooLong => "context_too_long",
             Self::ModelThrottled => "model_throttled",
             Self::ModelUnavailable => "model_unavailable",
@@ -95,6 +97,7 @@ impl Code {
             | Self::UnknownAction
             | Self::ContextTooLong => StatusCode::BAD_REQUEST,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::PayloadTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::SessionBusy | Self::NothingAsked => StatusCode::CONFLICT,
             Self::ModelThrottled | Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Self::ModelUnavailable | Self::ModelTimeout | Self::MemoryUnavailable | Self::Cut => {
@@ -132,6 +135,7 @@ impl Failure {
             | Code::InvalidPayload
             | Code::UnknownAction
             | Code::PayloadTooLarge
+            | Code::PayloadTooSlow
             | Code::ContextTooLong
             | Code::NothingAsked
             | Code::Cut => true,

@@ -26,7 +26,7 @@
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
 //! `POST /invocations`, JSON or server-sent events, with the feature `websocket` also `GET /ws`; or another of
 //! AgentCore's protocols, see [`Protocol`]. Rooms: [`server`] starts and ends the process, `protocol` knows which of
-//! AgentCore's protocols it speaks, `http` speaks its own, `mcp` MCP and `ag_ui` AG-UI where they are built in, `payload`
+//! AgentCore's protocols it speaks, `connections` bounds how long a caller may take to say what it wants, `http` speaks its own, `mcp` MCP and `ag_ui` AG-UI where they are built in, `payload`
 //! reads what was sent, `invocation` leads it through the turn to its answer, `lambda` is the other wire, for a process
 //! that Lambda started, `bearer` asks callers for tokens where that is built in, `admission` bounds how much is taken on at once, `failure` decides what a caller may know of an
 //! error, `health` answers whether the session is busy, `audit` writes down what guards found, `telemetry` is what an
@@ -38,6 +38,7 @@ mod ag_ui;
 mod audit;
 #[cfg(feature = "jwt")]
 mod bearer;
+mod connections;
 mod failure;
 mod health;
 mod http;

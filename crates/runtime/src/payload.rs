@@ -67,8 +67,12 @@ fn sentence(member: &str, said: &str) -> String {
     let said = said.rsplit_once(" at line ").map_or(said, |(said, _place)| said);
     let subject = if member == "." { "the payload".to_owned() } else { format!("`{member}`") };
     match said.rsplit_once(", expected ") {
+        // What Rust calls it says nothing to a caller.
+        Some((_found, expected)) if expected.starts_with("struct ") => format!("{subject} must be a JSON object"),
         Some((_found, expected)) => format!("{subject} must be {expected}"),
-        None if said.starts_with("missing field") => format!("{subject} has a {said}"),
+        None if said.starts_with("missing field") || said.starts_with("duplicate field") => {
+            format!("{subject} has a {said}")
+        }
         None => format!("{subject} is not what it should be"),
     }
 }
@@ -112,6 +116,7 @@ mod tests {
         insta::assert_snapshot!(refusal(r#"{"dish": {"hot": "secret"}}"#), @"invalid_payload | `dish.hot` must be a boolean |");
         insta::assert_snapshot!(refusal(r#"{"dish": ["soup", true]}"#), @"invalid_payload | `dish` must be a JSON object |");
         insta::assert_snapshot!(refusal(r#"{"count": 300}"#), @"invalid_payload | `count` must be u8 |");
+        insta::assert_snapshot!(refusal(r#"{"count": 1, "count": 2}"#), @"invalid_payload | the payload has a duplicate field `count` |");
         insta::assert_snapshot!(refusal("{}"), @"invalid_payload | the payload has a missing field `count` |");
         insta::assert_snapshot!(refusal("[1, 2]"), @"invalid_payload | the payload must be a JSON object |");
         insta::assert_snapshot!(refusal("\"secret\""), @"invalid_payload | the payload must be a JSON object |");

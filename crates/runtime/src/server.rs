@@ -29,10 +29,11 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::admission::{Admission, DEFAULT_PAYLOAD_BYTES, DEFAULT_TURNS};
 #[cfg(feature = "jwt")]
 use crate::bearer::Bearers;
+use crate::connections;
 use crate::health::Health;
-use crate::http::Http;
 #[cfg(feature = "websocket")]
 use crate::http::websocket::{Conversations, Limits};
+use crate::http::{Http, body};
 use crate::invocation::Invoker;
 use crate::lambda::{self, InvokeMode, LambdaError};
 use crate::local_test;
@@ -209,6 +210,11 @@ impl<A: Agent> Server<A> {
             server.drain = Duration::from_secs(seconds.into());
         }
         server.http.invoker = limited(server.http.invoker, read)?;
+        if let Some(seconds) =
+            parsed::<NonZeroU32>(read, "REQUEST_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")?
+        {
+            server.http.patience = Duration::from_secs(seconds.get().into());
+        }
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
         server.http.telemetry = telemetry;
         #[cfg(feature = "websocket")]
@@ -255,6 +261,7 @@ impl<A: Agent> Server<A> {
                 health,
                 telemetry: Telemetry::default(),
                 debug: false,
+                patience: body::PATIENCE,
                 #[cfg(feature = "websocket")]
                 conversations: Conversations::default(),
             },
@@ -286,6 +293,13 @@ impl<A: Agent> Server<A> {
     #[must_use]
     pub fn admitting(mut self, turns: usize, payload_bytes: usize) -> Self {
         self.http.invoker = self.http.invoker.admitting(Admission::new(turns, payload_bytes));
+        self
+    }
+
+    /// Waits so long for a request's head, and for its payload, as `REQUEST_TIMEOUT_SECONDS` does.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.http.patience = patience;
         self
     }
 
@@ -351,6 +365,7 @@ impl<A: Agent> Server<A> {
         let http = self.http.closing_at(end.clone());
         #[cfg(not(feature = "websocket"))]
         let http = self.http;
+        let patience = http.patience;
         let routes = self.protocol.router(http);
         #[cfg(feature = "jwt")]
         let routes = match self.bearers {
@@ -359,6 +374,7 @@ impl<A: Agent> Server<A> {
         };
         let wire = Wire {
             routes,
+            patience,
             stop_accepting: end,
             #[cfg(feature = "websocket")]
             conversations,
@@ -406,6 +422,8 @@ impl<A: Agent> Listening<A> {
 /// What answers on the wire, until it is told to stop accepting.
 struct Wire {
     routes: Router,
+    /// How long the head of a request may take.
+    patience: Duration,
     stop_accepting: CancellationToken,
     #[cfg(feature = "websocket")]
     conversations: Conversations,
@@ -430,7 +448,8 @@ impl Wire {
                     // Events are small and must not wait for each other.
                     let _ = connection.set_nodelay(true);
                 });
-                self.serve(listener).await
+                self.serve(listener).await;
+                Ok(())
             })
         });
         if let Err(error) = served {
@@ -439,12 +458,10 @@ impl Wire {
     }
 
     /// Serves until every connection that was accepted is closed.
-    async fn serve<L: Listener<Addr: fmt::Debug>>(self, listener: L) -> std::io::Result<()> {
-        let stop_accepting = self.stop_accepting.cancelled_owned();
-        let served = axum::serve(listener, self.routes).with_graceful_shutdown(stop_accepting).await;
+    async fn serve(self, listener: impl Listener) {
+        connections::serve(listener, self.routes, self.patience, &self.stop_accepting).await;
         #[cfg(feature = "websocket")]
         self.conversations.ended().await;
-        served
     }
 }
 

@@ -1,7 +1,7 @@
 //! Latency, throughput and CPU, the model at once.
 
 use crate::Failure;
-use crate::contender::{Bench, Contender};
+use crate::contender::Bench;
 use crate::fake_bedrock::Pace;
 use crate::load::{Format, Load, Outcome, hold};
 

@@ -5,18 +5,20 @@
 //! later call of that session fail. So memory holds [`CompleteTurn`]s only, and the one way to make
 //! them is [`complete`], which repairs whatever it is given and loses no text.
 //!
-//! Rooms: `estimate` says about how many tokens something costs, `shorter` makes less of it.
+//! Rooms: `acceptable` mends what Converse takes in no message, `estimate` says about how many tokens something costs,
+//! `shorter` makes less of it.
 
+mod acceptable;
 mod estimate;
 mod shorter;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::{ContentBlock, Message, Question, Role, ToolResult, ToolUse};
 
+pub(crate) use acceptable::{acceptable, sendable, with_object_inputs};
 pub use estimate::{estimate_block, estimate_message, estimate_result, estimate_tokens};
 pub use shorter::without_media_bytes;
 pub(crate) use shorter::{halve_result, leave_media_out};
@@ -283,6 +285,25 @@ impl PausedTurn {
         complete(self.messages.iter().cloned().chain([results]).chain(said))
     }
 
+    /// The turn as it can go on, without what Converse would refuse. Where it is none that waits, because somebody else
+    /// wrote it, all that it says is history.
+    pub(crate) fn mended(self) -> Result<Self, Vec<CompleteTurn>> {
+        let mut repair = Repair::default();
+        self.messages.iter().cloned().for_each(|message| repair.take(message));
+        let calls = repair.unanswered_calls();
+        if !repair.turns.is_empty() || calls.is_empty() {
+            return Err(self.closed());
+        }
+        let of_a_call = |id: &str| calls.iter().any(|call| call.tool_use_id == id);
+        let results = self.results.into_iter().filter(|result| of_a_call(&result.tool_use_id));
+        Ok(Self {
+            messages: repair.current,
+            results: results.map(|result| acceptable(result, NO_RESULT)).collect(),
+            questions: self.questions.into_iter().filter(|question| of_a_call(&question.id)).collect(),
+            ..self
+        })
+    }
+
     /// The turn without bytes of pictures and files: see [`without_media_bytes`].
     #[must_use]
     pub fn without_media_bytes(mut self) -> Self {
@@ -331,7 +352,7 @@ impl Repair {
     }
 
     fn take_assistant(&mut self, message: Message) {
-        let content = sendable(message).content;
+        let content = with_object_inputs(sendable(message)).content;
         if content.is_empty() {
             return;
         }
@@ -378,7 +399,7 @@ fn split_results(content: Vec<ContentBlock>) -> (Vec<ToolResult>, Vec<ContentBlo
     let mut rest = Vec::new();
     for block in content {
         match block {
-            ContentBlock::ToolResult(result) => results.push(result),
+            ContentBlock::ToolResult(result) => results.push(acceptable(result, NO_RESULT)),
             // Only the model asks for tools: in a user's message the request is noise.
             ContentBlock::ToolUse(_) => {}
             said => rest.push(said),
@@ -401,16 +422,4 @@ pub(crate) fn one_result_each(
         })
         .map(ContentBlock::ToolResult)
         .collect()
-}
-
-/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id,
-/// and results, which only the user's side gives.
-pub(crate) fn sendable(mut message: Message) -> Message {
-    let mut seen = HashSet::new();
-    message.content.retain(|block| match block {
-        ContentBlock::Text(_) => !block.is_blank(),
-        ContentBlock::ToolUse(call) => seen.insert(call.tool_use_id.clone()),
-        ContentBlock::ToolResult(_) | ContentBlock::Image(_) | ContentBlock::Document(_) => false,
-    });
-    message
 }

@@ -148,6 +148,7 @@ impl File {
 fn open(path: &Path) -> Result<Database, OpenError> {
     let shown = path.display().to_string();
     let unusable = |reason: String| OpenError::Unusable { path: shown.clone(), reason };
+    make_private(path).map_err(|error| unusable(error.to_string()))?;
     let database = Database::create(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: shown.clone() },
         error => unusable(error.to_string()),
@@ -226,6 +227,15 @@ fn remove_expired(writing: &WriteTransaction, oldest: i64) -> Result<(), redb::E
         tokens.remove((actor, id, token.value()))?;
     }
     Ok(())
+}
+
+/// Makes the file, where there is none, so that nobody else on the machine reads what was said.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// It could not be opened when the disk had failed. The next who comes tries again.

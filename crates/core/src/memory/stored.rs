@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, KeptTurn, Summary};
-use crate::history::{BrokenOff, PausedTurn, complete, estimate_message, estimate_result, estimate_tokens};
+use crate::history::{
+    BrokenOff, CompleteTurn, PausedTurn, complete, estimate_message, estimate_result, estimate_tokens,
+};
 use crate::message::Question;
 use crate::message::{Message, ToolResult};
 
@@ -81,15 +83,19 @@ impl StoredEntry {
 
     /// The entries it is: one, unless somebody else wrote it.
     pub(super) fn entries(self) -> Vec<Entry> {
-        let Self { messages, kind, pinned, mut resumed } = self;
+        let Self { messages, kind, pinned, resumed } = self;
+        let whole = |turns: Vec<CompleteTurn>| {
+            let first = std::iter::once(resumed).chain(std::iter::repeat(false));
+            let turns = turns.into_iter().map(Arc::new).zip(first);
+            turns.map(|(turn, resumed)| Entry::Whole { turn, pinned, resumed }).collect()
+        };
         match kind {
-            Kind::Whole => complete(messages)
-                .into_iter()
-                .map(|turn| Entry::Whole { turn: Arc::new(turn), pinned, resumed: std::mem::take(&mut resumed) })
-                .collect(),
+            Kind::Whole => whole(complete(messages)),
             Kind::Paused { results, questions, broken_off, route } => {
-                let turn = Arc::new(PausedTurn { messages, results, questions, broken_off, route });
-                vec![Entry::Paused { turn, pinned, resumed }]
+                match (PausedTurn { messages, results, questions, broken_off, route }).mended() {
+                    Ok(turn) => vec![Entry::Paused { turn: Arc::new(turn), pinned, resumed }],
+                    Err(turns) => whole(turns),
+                }
             }
             Kind::Summary { text, covers, pinned } => {
                 let pinned = pinned.into_iter().filter_map(PinnedTurn::kept).collect();

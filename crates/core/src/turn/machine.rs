@@ -13,12 +13,10 @@ use super::{Answer, CallFailure, CallOutcome, Step, ToolCounts, TurnError, TurnO
 use crate::guard::outgoing::Outgoing;
 use crate::guard::{Guard, Safety, SafetyAction, Severity};
 use crate::history::{
-    BrokenOff, CompleteTurn, Earlier, Keepsake, PausedTurn, TurnKept, complete, estimate_message, one_result_each,
-    sendable, without_tools, words,
+    BrokenOff, CompleteTurn, Earlier, Keepsake, PausedTurn, TurnKept, acceptable, complete, estimate_message,
+    one_result_each, sendable, with_object_inputs, without_tools, words,
 };
-use crate::message::{
-    ContentBlock, Message, Role, StopReason, ToolResult, ToolResultContent, ToolResultStatus, ToolUse, Usage,
-};
+use crate::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolResultStatus, ToolUse, Usage};
 use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolChoice};
 use crate::settings::Overruling;
 use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};
@@ -527,12 +525,8 @@ impl Turn {
     }
 
     fn worked(tool_use_id: String, output: ToolOutput) -> ToolResult {
-        let said = output.content.into_iter().filter(|part| !is_blank(part)).map(acceptable);
-        let mut content: Vec<ToolResultContent> = said.collect();
-        if content.is_empty() {
-            content.push(ToolResultContent::Text(NOTHING_TO_SHOW.to_owned()));
-        }
-        ToolResult { tool_use_id, content, status: ToolResultStatus::Success }
+        let result = ToolResult { tool_use_id, content: output.content, status: ToolResultStatus::Success };
+        acceptable(result, NOTHING_TO_SHOW)
     }
 
     fn did_not_work(&mut self, tool_use_id: String, failure: &CallFailure) -> ToolResult {
@@ -776,30 +770,6 @@ fn remembered(messages: Vec<Message>) -> Option<CompleteTurn> {
 fn text_only(mut message: Message) -> Message {
     message.content.retain(|block| matches!(block, ContentBlock::Text(_)) && !block.is_blank());
     message
-}
-
-/// Converse takes objects only as the arguments of a call that is told again.
-fn with_object_inputs(mut message: Message) -> Message {
-    for block in &mut message.content {
-        if let ContentBlock::ToolUse(call) = block
-            && !call.input.is_object()
-        {
-            call.input = json!({ "value": call.input.take() });
-        }
-    }
-    message
-}
-
-fn is_blank(part: &ToolResultContent) -> bool {
-    matches!(part, ToolResultContent::Text(text) if text.trim().is_empty())
-}
-
-/// Converse takes objects only as a result's JSON.
-fn acceptable(part: ToolResultContent) -> ToolResultContent {
-    match part {
-        ToolResultContent::Json(value) if !value.is_object() => ToolResultContent::Json(json!({ "result": value })),
-        other => other,
-    }
 }
 
 fn count(items: impl Iterator) -> u32 {

@@ -38,7 +38,7 @@ impl Gate {
     fn admit(&self, request: &Request) -> Result<(), AwsError> {
         let host = called_host(request);
         if !host.as_deref().is_some_and(|host| self.allows(host)) {
-            let named = host.unwrap_or_else(|| "nothing".to_owned());
+            let named = host.unwrap_or_else(|| "not one host".to_owned());
             return Err(refused(format!("The Host header names {named}; call this server as localhost or 127.0.0.1.")));
         }
         let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
@@ -59,12 +59,17 @@ impl Gate {
     }
 }
 
-/// The host a request was sent to; HTTP/2 has it in the URI.
+/// The host a request was sent to; HTTP/2 has it in the URI. Whoever names two means another one than whoever reads.
 fn called_host(request: &Request) -> Option<String> {
+    let mut named = request.headers().get_all(HOST).iter();
+    let (first, second) = (named.next(), named.next());
+    if second.is_some() {
+        return None;
+    }
     if let Some(host) = request.uri().host() {
         return Some(host.to_owned());
     }
-    let authority: Authority = request.headers().get(HOST)?.to_str().ok()?.parse().ok()?;
+    let authority: Authority = first?.to_str().ok()?.parse().ok()?;
     Some(authority.host().to_owned())
 }
 
@@ -96,6 +101,7 @@ mod tests {
             assert!(!admitted(&gate, &[("host", host)]), "{host}");
         }
         assert!(!admitted(&gate, &[]), "no host");
+        assert!(!admitted(&gate, &[("host", "localhost"), ("host", "evil.example")]), "two hosts");
     }
 
     #[test]

@@ -51,7 +51,10 @@ async fn a_request_that_names_no_host_is_not_served() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("it answers");
     assert!(answer.starts_with("HTTP/1.0 403 "), "{answer}");
-    assert!(answer.contains("The Host header names nothing; call this server as localhost or 127.0.0.1."), "{answer}");
+    assert!(
+        answer.contains("The Host header names not one host; call this server as localhost or 127.0.0.1."),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

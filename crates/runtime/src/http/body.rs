@@ -1,4 +1,4 @@
-//! Takes a body in: up to AgentCore's 100 MB, in one buffer, and no further.
+//! Takes a body in: up to AgentCore's 100 MB, in one buffer, and no further; and no slower than somebody who is there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::admission::{Admission, Admitted, Room};
 use crate::failure::{Code, Failure};
@@ -20,26 +20,34 @@ pub(crate) const LARGEST: usize = 100_000_000;
 const POLITENESS: usize = 100_000_000;
 
 /// How long that goes on.
-const PATIENCE: Duration = Duration::from_secs(5);
+const POLITE_FOR: Duration = Duration::from_secs(5);
 
-/// How long a body may stand still before it is given up. Whoever waits for it keeps the process busy, and a busy process
-/// is never ended for being idle.
-const STANDSTILL: Duration = Duration::from_mins(1);
+/// How long is waited unless `REQUEST_TIMEOUT_SECONDS` says otherwise: longer than the 60 s after which proxies close
+/// what they do not use, so that it is they who do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(75);
+
+/// How many bytes a payload brings in a millisecond, beyond the first seconds. Whoever has been taken in holds a turn's
+/// place; at half a megabit a second, 100 MB hold it for half an hour.
+const SLOWEST: usize = 64;
 
 /// A body that has not been read yet.
 pub(crate) struct Payload {
     body: Body,
     announced: usize,
-    waits_for_leave: bool,
+    /// Whether its client may be sending it still.
+    is_coming: bool,
+    patience: Duration,
 }
 
 // === impl Payload ===
 
 impl Payload {
-    pub(crate) fn of(headers: &HeaderMap, body: Body) -> Self {
+    /// A body of which something must come for as long as `patience` and its size explain.
+    pub(crate) fn of(headers: &HeaderMap, body: Body, patience: Duration) -> Self {
         let announced = announced_length(headers);
-        let waits_for_leave = headers.contains_key(header::EXPECT);
-        Self { body, announced, waits_for_leave }
+        // Who waits for leave sends nothing without it.
+        let is_coming = !headers.contains_key(header::EXPECT);
+        Self { body, announced, is_coming, patience }
     }
 
     /// Reads the whole body, if there is room for one more turn and for its payload.
@@ -62,31 +70,39 @@ impl Payload {
         }
         let mut room = admission.room();
         room.grow_to(self.announced)?;
-        let bytes = take(&mut self.body, self.announced, &mut room).await?;
+        let bytes = self.take(&mut room).await?;
         Ok((bytes, room))
+    }
+
+    async fn take(&mut self, room: &mut Room) -> Result<Bytes, Failure> {
+        let latest = Instant::now() + self.patience;
+        let mut bytes = BytesMut::with_capacity(self.announced);
+        loop {
+            let explained = Duration::from_millis((bytes.len() / SLOWEST) as u64);
+            let Ok(frame) = timeout_at(latest + explained, self.body.frame()).await else {
+                self.is_coming = false;
+                return Err(too_slow());
+            };
+            let Some(frame) = frame else {
+                return Ok(bytes.freeze());
+            };
+            let Ok(data) = broken_off(frame)?.into_data() else {
+                continue;
+            };
+            if bytes.len() + data.len() > LARGEST {
+                return Err(too_large());
+            }
+            room.grow_to(bytes.len() + data.len())?;
+            bytes.extend_from_slice(&data);
+        }
     }
 
     /// Lets a client that is still sending come to the end, so that it sees why its payload is not taken.
     pub(crate) async fn throw_away(mut self) {
-        if !self.waits_for_leave {
-            let _ = timeout(PATIENCE, throw_away(&mut self.body)).await;
+        if self.is_coming {
+            let _ = timeout(POLITE_FOR, throw_away(&mut self.body)).await;
         }
     }
-}
-
-async fn take(body: &mut Body, announced: usize, room: &mut Room) -> Result<Bytes, Failure> {
-    let mut bytes = BytesMut::with_capacity(announced);
-    while let Some(frame) = timeout(STANDSTILL, body.frame()).await.map_err(|_| stood_still())? {
-        let Ok(data) = broken_off(frame)?.into_data() else {
-            continue;
-        };
-        if bytes.len() + data.len() > LARGEST {
-            return Err(too_large());
-        }
-        room.grow_to(bytes.len() + data.len())?;
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes.freeze())
 }
 
 fn announced_length(headers: &HeaderMap) -> usize {
@@ -112,9 +128,8 @@ fn too_large() -> Failure {
     )
 }
 
-fn stood_still() -> Failure {
-    let details = format!("the body stood still for {} seconds", STANDSTILL.as_secs());
-    Failure::with_details(Code::InvalidJson, "Invalid JSON", details)
+fn too_slow() -> Failure {
+    Failure::new(Code::PayloadTooSlow, "The payload did not come in time. Please send it again, in one go.")
 }
 
 fn broken_off<T>(frame: Result<T, axum::Error>) -> Result<T, Failure> {

@@ -68,7 +68,7 @@ pub(crate) fn router<A: Agent>(http: Http<A>) -> Router {
 /// Reads a message here, on the thread of the wire, and answers it where turns run.
 async fn answer<A: Agent>(State(server): State<Arc<Server<A>>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    let mut payload = Payload::of(&head.headers, body);
+    let mut payload = Payload::of(&head.headers, body, server.http.patience);
     let (body, room) = match payload.read(server.http.invoker.admission()).await {
         Ok(read) => read,
         Err(failure) => {

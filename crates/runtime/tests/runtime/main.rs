@@ -7,6 +7,7 @@ mod answers;
 mod arrivals;
 mod failures;
 mod faults;
+mod hostile;
 mod life;
 #[cfg(feature = "mcp")]
 mod mcp;

@@ -13,10 +13,8 @@ const WRITE_PATIENCE: u64 = 2_000;
 /// For how long an invocation whose payload is still on its way keeps its place, in milliseconds: `PLACE_KEPT`.
 const PLACE_KEPT: u64 = 30_000;
 
-/// For how long a payload that stands still is waited for, and then for a client to see that it is not: `STANDSTILL` and
-/// `PATIENCE` of the runtime, in milliseconds.
-const STANDSTILL: u64 = 60_000;
-const POLITENESS: u64 = 5_500;
+/// For how long a payload that stands still is waited for, and a moment more, in milliseconds: `PATIENCE` of the runtime.
+const PATIENCE: u64 = 75_500;
 
 /// Everything that is wrong goes to the board.
 pub(super) fn check(script: &Script, board: &Board, disk: &Disk) {
@@ -183,7 +181,7 @@ impl Looked<'_> {
             return Some("the runtime failed".into());
         }
         if let Client::StopsSending { leaves } = self.turn.client
-            && leaves > STANDSTILL + POLITENESS
+            && leaves > PATIENCE
             && life.end == End::Quiet
             && !self.answer.is_whole
         {
