@@ -45,6 +45,9 @@ pub(super) enum Kind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pinned: Vec<PinnedTurn>,
     },
+    Note {
+        text: String,
+    },
 }
 
 /// A pinned turn that a summary carries along.
@@ -75,7 +78,7 @@ impl StoredEntry {
         match &self.kind {
             Kind::Whole => messages,
             Kind::Paused { results, .. } => messages + results.iter().map(estimate_result).sum::<usize>(),
-            Kind::Summary { text, .. } => estimate_tokens(text.len()),
+            Kind::Summary { text, .. } | Kind::Note { text } => estimate_tokens(text.len()),
         }
     }
 
@@ -95,6 +98,7 @@ impl StoredEntry {
                 let pinned = pinned.into_iter().filter_map(PinnedTurn::kept).collect();
                 vec![Entry::Summary(Summary { text, covers, pinned })]
             }
+            Kind::Note { text } => vec![Entry::Note(text)],
         }
     }
 }
@@ -115,6 +119,10 @@ impl From<&Entry> for StoredEntry {
                 let kind = Kind::Summary { text: text.clone(), covers: *covers, pinned };
                 Self { messages: Vec::new(), kind, pinned: false, resumed: false }
             }
+            Entry::Note(text) => {
+                let kind = Kind::Note { text: text.clone() };
+                Self { messages: Vec::new(), kind, pinned: false, resumed: false }
+            }
         }
     }
 }
@@ -128,6 +136,7 @@ impl Kind {
             Self::Whole => "turn",
             Self::Paused { .. } => "paused",
             Self::Summary { .. } => "summary",
+            Self::Note { .. } => "note",
         }
     }
 

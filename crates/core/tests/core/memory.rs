@@ -317,7 +317,7 @@ fn expected(entries: &[Entry]) -> Vec<u64> {
         let (is_paused, pinned) = match entry {
             Entry::Paused { pinned, .. } => (true, *pinned),
             Entry::Whole { pinned, .. } => (false, *pinned),
-            Entry::Summary(_) => (false, false),
+            Entry::Summary(_) | Entry::Note(_) => (false, false),
         };
         !(is_paused && next_resumes) && (pinned || *number > covers)
     });

@@ -44,6 +44,9 @@ pub(crate) struct Http<A> {
     pub(crate) telemetry: Telemetry,
     /// Whether debug actions are answered: `AGENTCORE_DEBUG=1`.
     pub(crate) debug: bool,
+    /// Where the platform says that callers reach the agent: `AGENTCORE_RUNTIME_URL`.
+    #[cfg(feature = "a2a")]
+    pub(crate) runtime_url: Option<std::sync::Arc<str>>,
     #[cfg(feature = "websocket")]
     pub(crate) conversations: websocket::Conversations,
 }
@@ -57,6 +60,8 @@ impl<A> Clone for Http<A> {
             health: self.health.clone(),
             telemetry: self.telemetry.clone(),
             debug: self.debug,
+            #[cfg(feature = "a2a")]
+            runtime_url: self.runtime_url.clone(),
             #[cfg(feature = "websocket")]
             conversations: self.conversations.clone(),
         }
@@ -270,6 +275,8 @@ mod tests {
             health,
             telemetry: Telemetry::default(),
             debug: false,
+            #[cfg(feature = "a2a")]
+            runtime_url: None,
             #[cfg(feature = "websocket")]
             conversations: websocket::Conversations::default(),
         }
