@@ -318,6 +318,10 @@ mod tests {
         TurnEvent::Model(ModelEvent::ContentBlockDelta { content_block_index: 0, delta })
     }
 
+    fn hears<const COUNT: usize>(live: &Live, events: [TurnEvent; COUNT]) {
+        events.into_iter().for_each(|event| live.hear(event));
+    }
+
     fn answered(words: &str) -> Answered {
         Answered {
             message: Message::assistant(words.to_owned()),
@@ -355,7 +359,7 @@ mod tests {
     fn words_are_told_as_they_come_and_the_state_at_the_end() {
         let live = live();
         let mut telling = live.tell(None);
-        [begins(), says("Good "), says("morning")].map(|event| live.hear(event));
+        hears(&live, [begins(), says("Good "), says("morning")]);
         insta::assert_snapshot!(told(&mut telling), @r#"
         task "working" null
         [{"kind":"text","text":"Good morning"}] append=false last=false
@@ -372,7 +376,7 @@ mod tests {
     #[test]
     fn who_comes_later_is_told_how_it_stands_and_then_the_rest() {
         let live = live();
-        [begins(), says("Good ")].map(|event| live.hear(event));
+        hears(&live, [begins(), says("Good ")]);
         let mut telling = live.tell(None);
         live.hear(says("morning."));
         live.answer(answered("Good morning."));
@@ -389,11 +393,11 @@ mod tests {
     fn the_last_message_is_the_answer_whatever_was_said_before_a_tool() {
         let live = live();
         let mut telling = live.tell(None);
-        [begins(), says("Let me see.")].map(|event| live.hear(event));
+        hears(&live, [begins(), says("Let me see.")]);
         told(&mut telling);
         let word = ToolProgress { tool_use_id: "1".into(), name: "look_up".into(), message: "looking".into() };
         live.hear(TurnEvent::Progress(word));
-        [begins(), says("An apple.")].map(|event| live.hear(event));
+        hears(&live, [begins(), says("An apple.")]);
         live.answer(answered("An apple."));
         live.finish(None);
         insta::assert_snapshot!(told(&mut telling), @r#"
@@ -412,7 +416,7 @@ mod tests {
         live.finish(None);
         insta::assert_snapshot!(told(&mut telling), @r#"
         task "working" null
-        [{"kind":"text","text":"{\"kcal\":52}"},{"data":{"kcal":52},"kind":"data"}] append=false last=true
+        [{"kind":"text","text":"{\"kcal\":52}"},{"kind":"data","data":{"kcal":52}}] append=false last=true
         "completed" null final=true
         "#);
     }
@@ -421,7 +425,7 @@ mod tests {
     fn a_failure_ends_it_with_the_sentence() {
         let live = live();
         let mut telling = live.tell(None);
-        [begins(), says("Good ")].map(|event| live.hear(event));
+        hears(&live, [begins(), says("Good ")]);
         live.fail(&Failure::internal(), "request");
         live.finish(None);
         insta::assert_snapshot!(told(&mut telling), @r#"
