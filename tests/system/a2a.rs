@@ -413,7 +413,7 @@ fn streaming(agent: &Agent, words: &str) -> Connection {
 
 #[test]
 fn failures_are_failed_tasks_with_the_sentence_that_callers_see_elsewhere() {
-    let aws = LocalAws::start_with(&["--fault", "denied*"]);
+    let aws = LocalAws::start_with(&["--fault", "access-denied*"]);
     let agent = Agent::start("test_agent", &aws.endpoint(), &[SPEAKS_A2A]);
     let over_http = Agent::start("test_agent", &aws.endpoint(), &[]);
     let sentence = body(&over_http.post(SESSION, "Hello!", "application/json"))["error"].clone();
@@ -466,7 +466,25 @@ fn what_is_wrong_has_the_code_of_the_protocol() {
         ("GetExtendedAgentCard", json!({})),
         ("agent/getAuthenticatedExtendedCard", json!({})),
         ("no/such", json!({})),
-    ]), @"");
+    ]), @r#"
+    tasks/get -32001 "There is no such task, or it is not yours."
+    GetTask -32001 "There is no such task, or it is not yours."
+    tasks/cancel -32001 "There is no such task, or it is not yours."
+    SubscribeToTask -32001 "There is no such task, or it is not yours."
+    message/send -32001 "There is no such task, or it is not yours."
+    message/send -32003 "This agent calls nobody back; stream the answer, or ask for the task."
+    message/send -32005 "This agent answers in text/plain, and in application/json where its answer is a type."
+    message/send -32602 "In `params`, `message` has a missing field `messageId`."
+    message/send -32602 "In `params`, `message.parts` is empty; say something."
+    message/stream -32602 "In `params`, `message.role` must be `user` or `agent`."
+    SendMessage -32602 "In `params`, `message.parts[0]` is not what it should be."
+    GetTask -32602 "In `params`, `historyLength` must be a whole number, 0 or more."
+    ListTasks -32004 "Tasks are not listed here; ask for one by its id, with GetTask."
+    tasks/pushNotificationConfig/set -32003 "This agent calls nobody back; stream the answer, or ask for the task."
+    GetExtendedAgentCard -32004 "There is no card but the public one."
+    agent/getAuthenticatedExtendedCard -32007 "extended agent card not configured"
+    no/such -32601 "A2A has no such method, in its versions 1.0 and 0.3."
+    "#);
     for (request, code) in [("{", -32700), ("[]", -32600), (r#"{"jsonrpc":"2.0","id":1}"#, -32600)] {
         assert_eq!(body(&send(&agent, request))["error"]["code"], code, "{request}");
     }

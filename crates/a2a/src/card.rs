@@ -85,7 +85,8 @@ impl Card {
         let card: Value = serde_json::from_slice(bytes).map_err(|error| no_card(&error))?;
         let current = AgentCard::deserialize(&card).ok();
         let older = OlderCard::deserialize(&card).map_err(|error| no_card(&error))?;
-        let (url, version) = current.and_then(|card| interface(&card)).or_else(|| older.interface()).ok_or(CardError::NoInterface)?;
+        let (url, version) =
+            current.and_then(|card| interface(&card)).or_else(|| older.interface()).ok_or(CardError::NoInterface)?;
         let streams = older.capabilities.streaming;
         Ok(Self { description: older.told(), url, version, streams })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use agentcore_core::agent::Secret;
-use agentcore_core::aws::sigv4::{Signable, SigV4};
+use agentcore_core::aws::sigv4::{SigV4, Signable};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -35,7 +35,9 @@ pub trait BearerToken: Send + Sync + 'static {
 
 /// What is given as an agent's address is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the address of an agent: give what stands before /.well-known/agent-card.json, like https://host/")]
+#[error(
+    "`{0}` is not the address of an agent: give what stands before /.well-known/agent-card.json, like https://host/"
+)]
 pub struct AddressError(String);
 
 /// How we show who we are.
@@ -84,6 +86,10 @@ impl Door {
             url.set_path(&path);
         }
         Ok(Self { address: url, identity: Identity::Nobody, client: Arc::default() })
+    }
+
+    pub(crate) fn showing(self, identity: Identity) -> Self {
+        Self { identity, ..self }
     }
 
     /// Whether requests to there may show who we are, and go there at all: to another place than the one that was given
@@ -235,7 +241,8 @@ mod tests {
 
     #[test]
     fn an_address_is_what_stands_before_the_cards_path() {
-        let address = |text: &str| Door::to(text).map(|door| door.address.to_string()).map_err(|error| error.to_string());
+        let address =
+            |text: &str| Door::to(text).map(|door| door.address.to_string()).map_err(|error| error.to_string());
         assert_eq!(address("https://a.example"), Ok("https://a.example/".to_owned()));
         assert_eq!(address("https://a.example/b"), Ok("https://a.example/b/".to_owned()));
         insta::assert_snapshot!(address("ftp://me:secret@a.example").expect_err("no agent is there"), @"`a.example` is not the address of an agent: give what stands before /.well-known/agent-card.json, like https://host/");

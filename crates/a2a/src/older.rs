@@ -11,10 +11,25 @@ use serde_json::Value;
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Told {
-    Task { id: String, context_id: String, status: OlderStatus, #[serde(default)] artifacts: Vec<OlderArtifact> },
+    Task {
+        id: String,
+        context_id: String,
+        status: OlderStatus,
+        #[serde(default)]
+        artifacts: Vec<OlderArtifact>,
+    },
     Message(OlderMessage),
-    StatusUpdate { task_id: String, context_id: String, status: OlderStatus },
-    ArtifactUpdate { task_id: String, context_id: String, artifact: OlderArtifact, append: Option<bool> },
+    StatusUpdate {
+        task_id: String,
+        context_id: String,
+        status: OlderStatus,
+    },
+    ArtifactUpdate {
+        task_id: String,
+        context_id: String,
+        artifact: OlderArtifact,
+        append: Option<bool>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -73,7 +88,14 @@ pub(crate) fn read(told: Value) -> Result<StreamResponse, serde_json::Error> {
         Told::ArtifactUpdate { task_id, context_id, artifact, append } => {
             let artifact = artifact.into();
             let (last_chunk, metadata) = (None, None);
-            StreamResponse::ArtifactUpdate(TaskArtifactUpdateEvent { task_id, context_id, artifact, append, last_chunk, metadata })
+            StreamResponse::ArtifactUpdate(TaskArtifactUpdateEvent {
+                task_id,
+                context_id,
+                artifact,
+                append,
+                last_chunk,
+                metadata,
+            })
         }
     })
 }

@@ -133,7 +133,7 @@ impl RemoteAgent {
     }
 
     fn showing(self, identity: Identity) -> Self {
-        let door = Door { identity, ..self.0.door.clone() };
+        let door = self.0.door.clone().showing(identity);
         Self::new(self.0.name.clone(), door, self.0.timeouts)
     }
 }
@@ -151,7 +151,8 @@ impl fmt::Debug for RemoteAgent {
 /// The context of a session: the same in every process, another for each agent, and not to be traced back.
 fn context_of(door: &Door, session_id: &str) -> String {
     use fmt::Write as _;
-    let digest = Sha256::new().chain_update(door.address.as_str()).chain_update([0]).chain_update(session_id).finalize();
+    let digest =
+        Sha256::new().chain_update(door.address.as_str()).chain_update([0]).chain_update(session_id).finalize();
     digest.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -183,7 +184,9 @@ impl Remote {
                 }
                 *known = Known { card: Some(card), until: Some(Instant::now() + CARD_KEPT), is_missed: false };
             }
-            Err(error) if known.is_missed => tracing::debug!(agent = self.name, error, "an agent's card still cannot be read"),
+            Err(error) if known.is_missed => {
+                tracing::debug!(agent = self.name, error, "an agent's card still cannot be read")
+            }
             Err(error) => tracing::warn!(
                 agent = self.name,
                 error,
@@ -250,8 +253,9 @@ impl ToolSource for InSession {
 
 impl RemoteTool {
     async fn ask(&self, call: &ToolCall) -> Result<ToolOutput, ToolFailure> {
-        let Arguments { message, reply_to } = Arguments::deserialize(&call.input)
-            .map_err(|_| ToolFailure::InvalidInput("`message` must be a string, and `reply_to` one if it is there.".into()))?;
+        let Arguments { message, reply_to } = Arguments::deserialize(&call.input).map_err(|_| {
+            ToolFailure::InvalidInput("`message` must be a string, and `reply_to` one if it is there.".into())
+        })?;
         let Remote { name, door, .. } = &*self.remote;
         let talk =
             Talk { name: name.clone(), door: door.clone(), card: self.card.clone(), session: self.context.clone() };

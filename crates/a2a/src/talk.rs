@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use a2a::{
-    Message, Part, PartContent, SendMessageConfiguration, SendMessageRequest, StreamResponse, Task, TaskState,
-};
+use a2a::{Message, Part, PartContent, SendMessageConfiguration, SendMessageRequest, StreamResponse, Task, TaskState};
 use agentcore_core::tool::{ToolCall, ToolFailure};
 use futures::StreamExt as _;
 use sse_stream::SseStream;
@@ -88,9 +86,10 @@ impl Talk {
         let streamed = self.card.streams;
         let asked = Asked::Send { request: &request, streamed };
         let response = self.post(&asked).await?;
-        let is_stream = response.headers().get(http::header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.to_str().is_ok_and(|kind| kind.starts_with("text/event-stream"))
-        });
+        let is_stream = response
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("text/event-stream")));
         if is_stream {
             let pieces = pieces(response).map(|piece| piece.map(std::io::Cursor::new)).boxed();
             let mut events = SseStream::from_bytes_stream(pieces);
@@ -177,11 +176,8 @@ impl Talk {
 }
 
 fn request(Said { words, context, task }: Said) -> SendMessageRequest {
-    let message = Message {
-        context_id: Some(context),
-        task_id: task,
-        ..Message::new(a2a::Role::User, vec![Part::text(words)])
-    };
+    let message =
+        Message { context_id: Some(context), task_id: task, ..Message::new(a2a::Role::User, vec![Part::text(words)]) };
     let configuration = SendMessageConfiguration {
         accepted_output_modes: Some(vec!["text/plain".to_owned(), "application/json".to_owned()]),
         task_push_notification_config: None,
@@ -269,7 +265,8 @@ impl Heard {
         if let Some(message) = &self.message {
             return Ok(message.clone());
         }
-        let answer = self.artifacts.values().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join("\n\n");
+        let answer =
+            self.artifacts.values().filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join("\n\n");
         let said = if self.said.is_empty() { "It does not say why." } else { &self.said };
         match self.state {
             TaskState::Completed if answer.is_empty() => Ok(self.said.clone()),
@@ -304,4 +301,3 @@ fn words(parts: &[Part]) -> String {
     });
     words.collect::<String>()
 }
-

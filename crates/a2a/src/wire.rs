@@ -93,7 +93,8 @@ fn older_of(asked: &Asked<'_>) -> (&'static str, Value) {
 
 /// A message of ours: words.
 fn older_message(message: &Message) -> Value {
-    let words: Vec<Value> = message.parts.iter().map(|part| json!({ "kind": "text", "text": part.as_text() })).collect();
+    let words: Vec<Value> =
+        message.parts.iter().map(|part| json!({ "kind": "text", "text": part.as_text() })).collect();
     let mut written = json!({ "kind": "message", "messageId": message.message_id, "role": "user", "parts": words });
     for (member, id) in [("contextId", &message.context_id), ("taskId", &message.task_id)] {
         if let Some(id) = id {

@@ -38,7 +38,7 @@ pub(crate) struct Cook {
 /// What came of a call, as the model reads it, and what a caller was told meanwhile.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Called {
-    pub(crate) result: Value,
+    pub(crate) result: Option<Value>,
     pub(crate) progress: Vec<String>,
 }
 
@@ -105,19 +105,23 @@ impl Cook {
     }
 
     pub(crate) async fn call(&self, session: &str, input: Value) -> Called {
-        call_until(&self.agent, session, input, CancellationToken::new()).await.expect("the turn was not cut")
+        call_until(&self.agent, session, input, None).await
     }
 }
 
 // === impl Called ===
 
 impl Called {
+    fn result(&self) -> &Value {
+        self.result.as_ref().expect("the turn was not cut")
+    }
+
     pub(crate) fn text(&self) -> &str {
-        self.result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {}", self.result))
+        self.result()["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {self:?}"))
     }
 
     pub(crate) fn failed(&self) -> bool {
-        self.result["status"] == "error"
+        self.result()["status"] == "error"
     }
 }
 
@@ -127,29 +131,39 @@ pub(crate) async fn offered(agent: &RemoteAgent) -> Option<String> {
     tools.first().map(|tool| format!("{}: {}", tool.spec().name, tool.spec().description))
 }
 
-/// A turn in which the model calls the cook; none when the turn was cut.
-pub(crate) async fn call_until(agent: &RemoteAgent, session: &str, input: Value, cut: CancellationToken) -> Option<Called> {
+/// A turn in which the model calls the cook, cut as soon as it is told of that progress; without a result when it was.
+pub(crate) async fn call_until(agent: &RemoteAgent, session: &str, input: Value, cut_at: Option<&str>) -> Called {
     let mut request = TurnRequest::new("Do it.").tool_source(agent.in_session(session));
     let model = Arc::new(Caller { input, told: Mutex::default() });
     let (sender, mut events) = mpsc::channel(1_000);
+    let cut = CancellationToken::new();
     let stage = Stage {
         model: model.clone(),
         delivery: Delivery::Streamed(sender),
         deadline: Instant::now() + SOON * 4,
-        cut,
+        cut: cut.clone(),
         first_token: Arc::default(),
     };
-    gather_tools(&mut request, &stage).await;
-    drive(request.begin(Vec::new()), &stage).await;
-    drop(stage);
-    let mut progress = Vec::new();
-    while let Some(event) = events.recv().await {
-        if let TurnEvent::Progress(word) = event {
-            progress.push(word.message);
+    let performing = async move {
+        gather_tools(&mut request, &stage).await;
+        drive(request.begin(Vec::new()), &stage).await;
+        drop(stage);
+    };
+    let listening = async {
+        let mut progress = Vec::new();
+        while let Some(event) = events.recv().await {
+            if let TurnEvent::Progress(word) = event {
+                if cut_at == Some(&word.message) {
+                    cut.cancel();
+                }
+                progress.push(word.message);
+            }
         }
-    }
+        progress
+    };
+    let ((), progress) = tokio::join!(performing, listening);
     let told = model.told.lock().expect("no panic").take();
-    told.map(|result| Called { result: serde_json::to_value(result).expect("JSON"), progress })
+    Called { result: told.map(|result| serde_json::to_value(result).expect("JSON")), progress }
 }
 
 /// Calls the cook once, and then has nothing more to say.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use agentcore_a2a::{RemoteAgent, Timeouts};
 use agentcore_core::agent::Secret;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::cook::{Cook, SOON, call_until, offered};
 
@@ -22,7 +21,7 @@ async fn an_agent_is_a_tool_as_its_card_tells_of_it_and_answers() {
             assert_eq!(called.progress, ["looking into the larder", "You said: Hello!"], "{name}");
         }
         let called = cook.say("a-session", "recipe").await;
-        assert_eq!(called.text(), "Take eggs.\n\n\n{\"eggs\":2.0}\n".replace("2.0", if name == "0.3" { "2" } else { "2.0" }), "{name}");
+        assert_eq!(called.text(), "Take eggs.\n\n\n{\"eggs\":2.0}\n", "{name}");
         let called = cook.say("a-session", "no task").await;
         assert_eq!(called.text(), "Here you are.", "{name}: an answer needs no task");
 
@@ -41,9 +40,15 @@ async fn a_session_is_a_context_of_the_agents_and_no_other_sees_it() {
         assert_eq!(cook.say("one", "What is my name?").await.text(), "Aoife", "{name}");
         assert_eq!(cook.say("two", "What is my name?").await.text(), "I do not know.", "{name}");
         let journal = cook.journal();
-        assert!(!journal.iter().any(|line| line.starts_with("one: ")), "{name}: our ids are nobody's business: {journal:?}");
+        assert!(
+            !journal.iter().any(|line| line.starts_with("one: ")),
+            "{name}: our ids are nobody's business: {journal:?}"
+        );
         let context = journal.iter().find_map(|line| line.strip_suffix(": My name is Aoife.")).expect("a context");
-        assert!(journal.iter().any(|line| line.ends_with(context)), "{name}: AgentCore's session is the same: {journal:?}");
+        assert!(
+            journal.iter().any(|line| line.ends_with(context)),
+            "{name}: AgentCore's session is the same: {journal:?}"
+        );
 
         // Another process of ours, and the same session.
         let context = context.to_owned();
@@ -57,7 +62,10 @@ async fn a_session_is_a_context_of_the_agents_and_no_other_sees_it() {
 async fn a_question_is_told_with_the_way_to_answer_it() {
     for (name, cook) in Cook::all() {
         let asked = cook.say("a-session", "pancake").await;
-        assert!(asked.text().starts_with("cook asks something before it goes on: With lemon or with sugar?"), "{name}: {asked:?}");
+        assert!(
+            asked.text().starts_with("cook asks something before it goes on: With lemon or with sugar?"),
+            "{name}: {asked:?}"
+        );
         let id = asked.text().split(r#""reply_to": ""#).nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
         let answered = cook.call("a-session", json!({ "message": "lemon", "reply_to": id })).await;
         assert_eq!(answered.text(), "One with lemon.", "{name}: {answered:?}");
@@ -91,21 +99,14 @@ async fn what_comes_to_nothing_is_told_plainly() {
 async fn a_turn_that_is_cut_and_a_call_that_takes_too_long_cancel_the_task() {
     for version in ["1.0", "0.3"] {
         let cook = Cook::with(&[version], &[]);
-        let cut = CancellationToken::new();
-        let calling = tokio::spawn({
-            let (agent, cut) = (cook.agent.clone(), cut.clone());
-            async move { call_until(&agent, "a-session", json!({ "message": "stew" }), cut).await }
-        });
-        cook.until_told("simmering").await;
-        cut.cancel();
-        assert_eq!(calling.await.expect("no panic"), None, "{version}: the turn is cut");
+        let called = call_until(&cook.agent, "a-session", json!({ "message": "stew" }), Some("It simmers. ")).await;
+        assert_eq!(called.result, None, "{version}: the turn is cut");
         cook.until_told("cancelled").await;
 
         let cook = Cook::with(&[version], &[]);
         let short = Timeouts { call: Duration::from_millis(1_500), card: SOON };
         let agent = cook.agent.clone().within(short);
-        let called = call_until(&agent, "a-session", json!({ "message": "stew" }), CancellationToken::new()).await;
-        let called = called.expect("it was not cut");
+        let called = call_until(&agent, "a-session", json!({ "message": "stew" }), None).await;
         assert_eq!(called.text(), "cook did not answer within 1.5 s and was told to stop.", "{version}");
         assert!(called.progress.contains(&"It simmers. ".to_owned()), "{version}: {called:?}");
         cook.until_told("cancelled").await;
