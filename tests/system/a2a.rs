@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::agent::{Agent, agent_environment};
 use crate::examples::example;
 use crate::footprint::{Memory, kilobytes, open_files};
-use crate::foreign::{Script, a2a_script, older_a2a_script, python_script};
+use crate::foreign::{Script, a2a_program, a2a_script, older_a2a_script, python_script};
 use crate::local_aws::{COACH_ARN, LocalAws, unconfigured};
 use crate::process::{poll, signal};
 use crate::socket::{Answer, Connection, Request};
@@ -377,9 +377,10 @@ fn tasks_survive_their_process_and_are_their_users_alone() {
     }
 }
 
-/// A process that is killed in the midst of a long task has told the memory of it.
+/// A process tells the memory of a task that takes long, so others know of it, also when the process is killed. When its
+/// time is over it counts as failed: see `crates/runtime/tests/runtime/a2a.rs`.
 #[test]
-fn a_task_that_its_process_left_undone_is_told_as_failed_when_its_time_is_over() {
+fn a_long_task_is_known_elsewhere_and_only_its_own_process_cancels_it() {
     let aws = LocalAws::start_with(&["--fault", "silence@4*"]);
     let start = |seconds: &str| {
         let memory = ("BEDROCK_AGENTCORE_MEMORY_ID", "test-0123456789");
@@ -425,6 +426,16 @@ fn failures_are_failed_tasks_with_the_sentence_that_callers_see_elsewhere() {
         assert_eq!(course(&told), "task:working status:failed", "{name}: {told}");
         assert_eq!(events(&told)[1]["said"], sentence, "{name}: {told}");
     }
+}
+
+/// A linter of agents that nobody here wrote.
+#[test]
+fn a_linter_of_agents_finds_nothing() {
+    let (_aws, agent) = coach();
+    let mut linter = a2a_program("a2a-lint");
+    linter.args([&base(&agent), "--live", "--strict", "--json"]);
+    let output = linter.output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 // === what is no message ===

@@ -141,7 +141,12 @@ pub(crate) fn a2a_script(name: &str) -> Command {
     command
 }
 
-/// The same with the SDK of version 0.3.
+/// A command that runs a program from beside that SDK.
+pub(crate) fn a2a_program(name: &str) -> Command {
+    secluded(interpreter("a2a", &tests("requirements-a2a.txt")).with_file_name(name))
+}
+
+/// A command that runs a script of `tests/foreign` with the SDK of version 0.3.
 pub(crate) fn older_a2a_script(name: &str) -> Command {
     let mut command = secluded(interpreter("a2a-0.3", &tests("requirements-a2a-0.3.txt")));
     command.arg("-B").arg(tests("foreign").join(name));

@@ -4,8 +4,12 @@
 use std::sync::Arc;
 
 use agentcore_runtime::Protocol;
+use agentcore_runtime::core::memory::identity::SessionKey;
 use agentcore_runtime::core::memory::process::ProcessMemory;
+use agentcore_runtime::core::memory::{Entry, Record, SessionMemory};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::played::{Served, Unreadable};
 
@@ -79,6 +83,29 @@ async fn somebody_in_danger_is_answered_by_the_guard() {
     let task = &told["result"]["task"];
     assert_eq!(task["artifacts"][0]["parts"][0]["text"], "Help is on its way.", "{told}");
     assert_eq!(task["metadata"]["safety"]["severity"], "crisis", "{told}");
+}
+
+/// As its process would have left it.
+#[tokio::test]
+async fn a_task_that_nobody_works_on_any_more_is_told_as_failed() {
+    let memory = Arc::new(ProcessMemory::default());
+    let id = "6b0f9a4c-0c7e-4c39-9d5c-0d1b3b7b8a11";
+    let status = json!({ "state": "TASK_STATE_WORKING" });
+    let task = json!({ "id": id, "contextId": "a-context", "status": status });
+    let now = Timestamp::now();
+    for (sequence, until_ms, expected) in [
+        (1, now.as_millisecond() + 60_000, ("TASK_STATE_WORKING", -32002)),
+        (2, now.as_millisecond() - 1, ("TASK_STATE_FAILED", -32002)),
+    ] {
+        let note = json!({ "task": task, "session": "a-context", "until_ms": until_ms }).to_string();
+        let record = Record { token: Uuid::new_v4(), at: now, sequence, entry: Entry::Note(note) };
+        memory.append(&SessionKey::of_note(None, id), &record).await.expect("stored");
+        let served = Served::of(Arc::clone(&memory) as Arc<dyn SessionMemory>, |server| server.speaking(Protocol::A2a));
+        let told = answer(call(&served, "GetTask", &json!({ "id": id }))).await;
+        assert_eq!(told["result"]["status"]["state"], expected.0, "{told}");
+        let refused = answer(call(&served, "CancelTask", &json!({ "id": id }))).await;
+        assert_eq!(refused["error"]["code"], expected.1, "{refused}");
+    }
 }
 
 #[tokio::test]
