@@ -185,7 +185,7 @@ impl Remote {
                 *known = Known { card: Some(card), until: Some(Instant::now() + CARD_KEPT), is_missed: false };
             }
             Err(error) if known.is_missed => {
-                tracing::debug!(agent = self.name, error, "an agent's card still cannot be read")
+                tracing::debug!(agent = self.name, error, "an agent's card still cannot be read");
             }
             Err(error) => tracing::warn!(
                 agent = self.name,

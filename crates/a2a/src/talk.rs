@@ -194,11 +194,11 @@ impl Drop for Cancelling<'_> {
         let (Some(task), Ok(runtime)) = (self.task.take(), Handle::try_current()) else {
             return;
         };
-        let talk = self.talk.clone();
+        let to = self.talk.clone();
         runtime.spawn(async move {
             let asked = Asked::Cancel { task: &task };
-            if !matches!(timeout(FAREWELL, talk.ask(&asked)).await, Ok(Ok(_))) {
-                tracing::debug!(agent = talk.name, "a task that is given up could not be cancelled");
+            if !matches!(timeout(FAREWELL, to.ask(&asked)).await, Ok(Ok(_))) {
+                tracing::debug!(agent = to.name, "a task that is given up could not be cancelled");
             }
         });
     }
@@ -211,8 +211,8 @@ impl Heard {
     fn take(&mut self, told: StreamResponse) -> Option<String> {
         match told {
             StreamResponse::Message(message) => {
-                self.context = message.context_id.clone();
                 self.message = Some(words(&message.parts));
+                self.context = message.context_id;
                 None
             }
             StreamResponse::Task(task) => {

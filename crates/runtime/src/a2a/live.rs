@@ -201,13 +201,11 @@ impl Progress {
 
     /// Makes the words those of the answer, which are others where it was not streamed.
     fn settle(&mut self, answer: &str) {
-        match answer.strip_prefix(self.words.as_str()) {
-            Some(rest) => self.words.push_str(rest),
-            None => {
-                self.begin_message();
-                self.words.push_str(answer);
-            }
+        let rest = answer.strip_prefix(self.words.as_str());
+        if rest.is_none() {
+            self.begin_message();
         }
+        self.words.push_str(rest.unwrap_or(answer));
     }
 
     /// The answer so far.
@@ -296,7 +294,8 @@ fn status_update(record: &Record, status: TaskStatus, last: bool) -> Told {
 
 #[cfg(test)]
 mod tests {
-    use agentcore_core::message::{Message, Role, StopReason};
+    use agentcore_core::guard::Safety;
+    use agentcore_core::message::{Message, Role, StopReason, Usage};
     use agentcore_core::tool::ToolProgress;
     use futures::FutureExt as _;
 
@@ -319,7 +318,9 @@ mod tests {
     }
 
     fn hears<const COUNT: usize>(live: &Live, events: [TurnEvent; COUNT]) {
-        events.into_iter().for_each(|event| live.hear(event));
+        for event in events {
+            live.hear(event);
+        }
     }
 
     fn answered(words: &str) -> Answered {
@@ -327,8 +328,8 @@ mod tests {
             message: Message::assistant(words.to_owned()),
             session_id: "session".to_owned(),
             stop_reason: StopReason::EndTurn,
-            usage: Default::default(),
-            safety: Default::default(),
+            usage: Usage::default(),
+            safety: Safety::default(),
             output: None,
             questions: Vec::new(),
         }

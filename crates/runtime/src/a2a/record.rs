@@ -178,9 +178,8 @@ fn remembered(message: &Message, task: &Task) -> Message {
             let end = text.floor_char_boundary(REMEMBERED);
             Part::text(format!("{}…", &text[..end]))
         }
-        PartContent::Text(_) | PartContent::Url(_) => part.clone(),
         PartContent::Data(data) if data.to_string().len() > REMEMBERED => Part::text("[data]"),
-        PartContent::Data(_) => part.clone(),
+        PartContent::Text(_) | PartContent::Data(_) | PartContent::Url(_) => part.clone(),
         PartContent::Raw(_) => {
             let name = part.filename.as_deref().or(part.media_type.as_deref()).unwrap_or("file");
             Part::text(format!("[{name}]"))
