@@ -142,6 +142,11 @@ mod tests {
             "MCP".parse::<Protocol>().expect_err("not built in"),
             @"AGENTCORE_PROTOCOL=MCP needs a program that was built with `--features mcp`"
         );
+        #[cfg(not(feature = "a2a"))]
+        insta::assert_snapshot!(
+            "A2A".parse::<Protocol>().expect_err("not built in"),
+            @"AGENTCORE_PROTOCOL=A2A needs a program that was built with `--features a2a`"
+        );
         #[cfg(not(feature = "ag-ui"))]
         insta::assert_snapshot!(
             "AGUI".parse::<Protocol>().expect_err("not built in"),
