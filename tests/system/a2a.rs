@@ -65,21 +65,28 @@ fn connected(mut command: std::process::Command, base: &str, arguments: &[&str])
 }
 
 /// A2A's clients, by what they are called in a failing test.
-fn clients_at(base: &str, headers: &[&str]) -> Vec<(&'static str, Script)> {
-    let with = |first: &'static str| [&[first], headers].concat();
-    vec![
-        ("1.0", connected(a2a_script("a2a_client.py"), base, &with("1.0")).1),
-        ("0.3", connected(a2a_script("a2a_client.py"), base, &with("0.3")).1),
-        ("the older SDK", connected(older_a2a_script("a2a_client_older.py"), base, headers).1),
-    ]
+const CLIENTS: [&str; 3] = ["1.0", "0.3", OLDER_SDK];
+
+const OLDER_SDK: &str = "the older SDK";
+
+fn client_at(name: &str, base: &str, headers: &[&str]) -> Script {
+    let (_card, client) = match name {
+        OLDER_SDK => connected(older_a2a_script("a2a_client_older.py"), base, headers),
+        version => connected(a2a_script("a2a_client.py"), base, &[&[version], headers].concat()),
+    };
+    client
 }
 
 fn base(agent: &Agent) -> String {
     format!("http://127.0.0.1:{}", agent.port)
 }
 
+fn client(name: &str, agent: &Agent) -> Script {
+    client_at(name, &base(agent), &[])
+}
+
 fn clients(agent: &Agent) -> Vec<(&'static str, Script)> {
-    clients_at(&base(agent), &[])
+    CLIENTS.map(|name| (name, client(name, agent))).into()
 }
 
 fn events(told: &Value) -> &[Value] {
@@ -232,11 +239,11 @@ fn data_is_the_payload_and_pictures_are_seen() {
 #[test]
 fn a_question_to_a_person_is_input_required_and_the_next_message_replies() {
     let aws = LocalAws::start();
-    for place in 0..3 {
+    for name in CLIENTS {
         let before = diary(&aws);
-        let (name, mut client) = clients(&before).remove(place);
+        let mut asking = client(name, &before);
         let asked =
-            client.order(json!({ "do": "stream", "text": r#"Delete Monday [[tool delete_day {"day": "Monday"}]]"# }));
+            asking.order(json!({ "do": "stream", "text": r#"Delete Monday [[tool delete_day {"day": "Monday"}]]"# }));
         let last = events(&asked).last().expect("an end");
         assert_eq!(last["state"], "input-required", "{name}: {asked}");
         assert!(last["said"].to_string().contains("Delete everything you logged on Monday?"), "{name}: {asked}");
@@ -245,7 +252,7 @@ fn a_question_to_a_person_is_input_required_and_the_next_message_replies() {
         // The process goes, and with it all that it knew.
         signal("KILL", before.process.id());
         let after = diary(&aws);
-        let (name, mut client) = clients(&after).remove(place);
+        let mut client = client(name, &after);
         let (task_id, context) = (&last["task"], &last["context"]);
         let waiting = client.order(json!({ "do": "get", "task": task_id }));
         assert_eq!(
@@ -304,7 +311,7 @@ fn a_task_is_followed_again_and_cancelled_while_it_is_under_way() {
         let busy = client.order(json!({ "do": "send", "text": "And now?", "task": id }));
         assert!(busy["message"].to_string().contains("being worked on"), "{name}: {busy}");
 
-        let (_, mut other) = clients(&agent).remove(0);
+        let mut other = self::client(CLIENTS[0], &agent);
         let cancel = std::thread::spawn({
             let id = id.clone();
             move || other.order(json!({ "do": "cancel", "task": id }))
@@ -640,8 +647,8 @@ fn the_sdks_find_the_agent_by_its_card_through_the_door() {
     let base =
         format!("{}/runtimes/{}/invocations/", aws.endpoint(), COACH_ARN.replace(':', "%3A").replace('/', "%2F"));
     let sessions = ["one", "two", "three"].map(|name| format!("{SESSION_HEADER}={SESSION}-{name}"));
-    for (place, session) in sessions.iter().enumerate() {
-        let (name, mut client) = clients_at(&base, &[session]).remove(place);
+    for (name, session) in CLIENTS.into_iter().zip(&sessions) {
+        let mut client = client_at(name, &base, &[session]);
         let told = client.order(json!({ "do": "send", "text": "My name is Aoife.", "context": "a-context" }));
         let answered = task(&told);
         assert_eq!(
