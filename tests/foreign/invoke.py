@@ -1,6 +1,7 @@
 """A caller of AgentCore: boto3, unmodified. Orders come as JSON lines, and what came of each goes out as one.
 
     {"do": "invoke", "arn": ARN, "session": ID, "payload": {...}, "accept": "text/event-stream"}
+    {"do": "card", "arn": ARN, "session": ID}
     {"do": "stop", "arn": ARN, "session": ID}
 
 An agent that speaks MCP takes `contentType`, `mcpSessionId` and `mcpProtocolVersion` as well. An answer has `status`,
@@ -39,6 +40,11 @@ def invoke(order):
     }
 
 
+def card(order):
+    reply = client.get_agent_card(agentRuntimeArn=order["arn"], runtimeSessionId=order["session"], qualifier="DEFAULT")
+    return {"status": reply["statusCode"], "session": reply.get("runtimeSessionId"), "card": reply["agentCard"]}
+
+
 def stop(order):
     reply = client.stop_runtime_session(agentRuntimeArn=order["arn"], runtimeSessionId=order["session"])
     return {"status": reply["statusCode"], "session": reply.get("runtimeSessionId")}
@@ -47,7 +53,7 @@ def stop(order):
 for line in sys.stdin:
     order = json.loads(line)
     try:
-        result = {"invoke": invoke, "stop": stop}[order["do"]](order)
+        result = {"invoke": invoke, "card": card, "stop": stop}[order["do"]](order)
     except ClientError as error:
         result = {
             "exception": type(error).__name__,

@@ -22,8 +22,9 @@ pub(crate) use node::{
     typescript_example,
 };
 pub(crate) use python::{
-    collector, example_client, lambda_emulator, linter, linters_script, mcp_python_script, ministack, moto_script,
-    moto_server, python_script, starter_toolkit, telemetry_script, toolkit_script, websocket_script,
+    a2a_program, a2a_script, collector, example_client, lambda_emulator, linter, linters_script, mcp_python_script,
+    ministack, moto_script, moto_server, older_a2a_script, python_script, starter_toolkit, telemetry_script,
+    toolkit_script, websocket_script,
 };
 pub(crate) use script::Script;
 

@@ -4,6 +4,7 @@
 //! other people's programs, `process` and `socket` are what is needed to deal with them, `local_aws` and
 //! `door` are the two things they talk to.
 
+mod a2a;
 mod ag_ui;
 mod agent;
 mod agent_process;

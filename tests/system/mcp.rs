@@ -591,7 +591,7 @@ fn a_protocol_that_nobody_speaks_is_told_with_what_there_is() {
         said.trim().to_owned()
     };
     insta::assert_snapshot!(["coach_companion=GRPC", "coach_companion", "nobody=MCP"].map(refused).join("\n"), @r#"
-    vitracka: --protocol coach_companion=GRPC: `GRPC` is no protocol that an agent can be called by here; there are HTTP, MCP and AGUI
+    vitracka: --protocol coach_companion=GRPC: `GRPC` is no protocol that an agent can be called by here; there are HTTP, MCP, A2A and AGUI
     vitracka: --protocol coach_companion names no agent and what it speaks; write it as --protocol coach_companion=MCP
     vitracka: --protocol nobody=MCP: there is no agent of that name here; there are coach_companion, test_agent
     "#);

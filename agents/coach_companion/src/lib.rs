@@ -34,6 +34,25 @@ use sentinel::Sentinel;
 use serde_json::Value;
 use tools::Coached;
 
+/// What the coach can do, as its card tells other agents.
+const SKILLS: [Skill; 2] = [
+    Skill {
+        id: "company",
+        name: "Company",
+        description: "Encourages somebody who manages their weight, and answers what they ask, in the style they like.",
+        tags: &["coaching", "weight", "wellbeing"],
+        examples: &["I had a setback today.", "How do I get through the weekend?"],
+    },
+    Skill {
+        id: "sums",
+        name: "Sums",
+        description: "Works out goals and when they can be reached, the trend of weights, protein and water. The numbers \
+                      come from calculation, not from a model.",
+        tags: &["weight", "protein", "water", "goal", "trend"],
+        examples: &["When would I reach 75 kg at half a kilogram a week?", "How much protein do I need?"],
+    },
+];
+
 /// Company for people who manage their weight.
 pub struct CoachCompanion;
 
@@ -47,6 +66,10 @@ impl Agent for CoachCompanion {
 
     fn payload_schema() -> Value {
         schema_of::<CoachPayload>()
+    }
+
+    fn skills() -> Vec<Skill> {
+        SKILLS.to_vec()
     }
 
     fn prepare(&self) {

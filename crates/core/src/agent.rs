@@ -52,6 +52,12 @@ pub trait Agent: Send + Sync + 'static {
         schema_of::<Prompt>()
     }
 
+    /// What the agent can do, for those who choose between agents by their cards, as A2A has them. None, when not said:
+    /// then the agent as a whole is one, and [`Self::DESCRIPTION`] tells of it.
+    fn skills() -> Vec<Skill> {
+        Vec::new()
+    }
+
     /// Does what is better done before somebody asks, such as reading tables: called once when the process listens, on a
     /// thread of its own. Turns do not wait for it.
     fn prepare(&self) {}
@@ -61,6 +67,21 @@ pub trait Agent: Send + Sync + 'static {
     /// # Errors
     /// When the payload is well-formed and yet makes no sense; the caller is told with status 400.
     fn turn(&self, payload: Self::Payload, context: &Context) -> Result<TurnRequest, PayloadError>;
+}
+
+/// One thing that an agent can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skill {
+    /// What programs call it: unique within the agent.
+    pub id: &'static str,
+    /// What people call it.
+    pub name: &'static str,
+    /// What it is, in a sentence or two.
+    pub description: &'static str,
+    /// Words that it is found by.
+    pub tags: &'static [&'static str],
+    /// What somebody would say who wants it.
+    pub examples: &'static [&'static str],
 }
 
 /// What is known of an invocation beside its payload.

@@ -55,6 +55,8 @@ pub(crate) struct Invoker<A> {
     /// Where turns run: never on the thread that answers `/ping`.
     work: Handle,
     turns: TaskTracker,
+    #[cfg(feature = "a2a")]
+    followers: TaskTracker,
     ending: CancellationToken,
 }
 
@@ -135,6 +137,8 @@ impl<A> Clone for Invoker<A> {
             activity: self.activity.clone(),
             work: self.work.clone(),
             turns: self.turns.clone(),
+            #[cfg(feature = "a2a")]
+            followers: self.followers.clone(),
             ending: self.ending.clone(),
         }
     }
@@ -160,6 +164,8 @@ impl<A: Agent> Invoker<A> {
             activity,
             work: Handle::current(),
             turns: TaskTracker::new(),
+            #[cfg(feature = "a2a")]
+            followers: TaskTracker::new(),
             ending: CancellationToken::new(),
         }
     }
@@ -179,7 +185,7 @@ impl<A: Agent> Invoker<A> {
     }
 
     /// Where turns run.
-    #[cfg(any(feature = "ag-ui", feature = "mcp"))]
+    #[cfg(any(feature = "a2a", feature = "ag-ui", feature = "mcp"))]
     pub(crate) fn work(&self) -> &Handle {
         &self.work
     }
@@ -203,6 +209,12 @@ impl<A: Agent> Invoker<A> {
     /// Every turn under way.
     pub(crate) fn turns(&self) -> &TaskTracker {
         &self.turns
+    }
+
+    /// What follows turns to keep what became of them; it ends soon after them.
+    #[cfg(feature = "a2a")]
+    pub(crate) fn followers(&self) -> &TaskTracker {
+        &self.followers
     }
 
     /// Cuts every turn when it is cancelled.
@@ -287,6 +299,11 @@ impl<A: Agent> Invoker<A> {
         })
     }
 
+    /// How long the turn may take.
+    pub(crate) fn time(&self, accepted: &Accepted) -> Duration {
+        self.turn_time.unwrap_or(accepted.request.time())
+    }
+
     /// Begins the turn, from its place. It goes on until it ends, or until the [`Invocation`] is dropped.
     pub(crate) fn begin(&self, accepted: Accepted, place: Result<Place, OpenError>, streamed: bool) -> Invocation {
         let cut = self.ending.child_token();
@@ -296,7 +313,7 @@ impl<A: Agent> Invoker<A> {
         } else {
             (Delivery::Whole, None)
         };
-        let time = self.turn_time.unwrap_or(accepted.request.time());
+        let time = self.time(&accepted);
         let stage = Stage {
             model: Arc::clone(&self.model),
             delivery,

@@ -26,12 +26,15 @@
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
 //! `POST /invocations`, JSON or server-sent events, with the feature `websocket` also `GET /ws`; or another of
 //! AgentCore's protocols, see [`Protocol`]. Rooms: [`server`] starts and ends the process, `protocol` knows which of
-//! AgentCore's protocols it speaks, `connections` bounds how long a caller may take to say what it wants, `http` speaks its own, `mcp` MCP and `ag_ui` AG-UI where they are built in, `payload`
-//! reads what was sent, `invocation` leads it through the turn to its answer, `lambda` is the other wire, for a process
-//! that Lambda started, `bearer` asks callers for tokens where that is built in, `admission` bounds how much is taken on at once, `failure` decides what a caller may know of an
-//! error, `health` answers whether the session is busy, `audit` writes down what guards found, `telemetry` is what an
-//! operator sees, and `local_test` tries one payload without a server.
+//! AgentCore's protocols it speaks, `connections` bounds how long a caller may take to say what it wants, `http` speaks
+//! AgentCore's own protocol, and `mcp`, `a2a` and `ag_ui` those of these names where they are built in, as `bearer` is, which
+//! asks callers for tokens. `payload` reads what was sent, `invocation` leads it through the turn to its answer, `lambda` is
+//! the other wire, for a process that Lambda started, `admission` bounds how much is taken on at once, `failure` decides what
+//! a caller may know of an error, `health` answers whether the session is busy, `audit` writes down what guards found,
+//! `telemetry` is what an operator sees, and `local_test` tries one payload without a server.
 
+#[cfg(feature = "a2a")]
+mod a2a;
 mod admission;
 #[cfg(feature = "ag-ui")]
 mod ag_ui;
@@ -59,7 +62,7 @@ pub use server::{ServeError, Server, asked_to_end, serve};
 /// What an agent's file needs.
 pub mod prelude {
     pub use crate::{ServeError, serve};
-    pub use agentcore_core::agent::{Agent, Context};
+    pub use agentcore_core::agent::{Agent, Context, Skill};
     pub use agentcore_core::delegate::Delegate;
     pub use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Safety, Severity, Verdict};
     pub use agentcore_core::message::ContentBlock;

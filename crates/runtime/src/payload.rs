@@ -77,6 +77,23 @@ fn sentence(member: &str, said: &str) -> String {
     }
 }
 
+/// What Bedrock calls the documents it takes, by their MIME types.
+#[cfg(any(feature = "a2a", feature = "ag-ui"))]
+pub(crate) fn document_format(mime_type: &str) -> Option<&'static str> {
+    Some(match mime_type {
+        "application/pdf" => "pdf",
+        "text/csv" => "csv",
+        "application/msword" => "doc",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+        "application/vnd.ms-excel" => "xls",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
+        "text/html" => "html",
+        "text/plain" => "txt",
+        "text/markdown" => "md",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

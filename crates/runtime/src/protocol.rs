@@ -9,6 +9,8 @@ use std::str::FromStr;
 use agentcore_core::agent::Agent;
 use axum::Router;
 
+#[cfg(feature = "a2a")]
+use crate::a2a;
 #[cfg(feature = "ag-ui")]
 use crate::ag_ui;
 use crate::http::{self, Http};
@@ -25,6 +27,9 @@ pub enum Protocol {
     /// The Model Context Protocol: streamable HTTP at `POST /mcp` on port 8000. The agent is a tool.
     #[cfg(feature = "mcp")]
     Mcp,
+    /// The Agent2Agent Protocol: JSON-RPC at `POST /` on port 9000, and the agent's card.
+    #[cfg(feature = "a2a")]
+    A2a,
     /// The Agent-User Interaction Protocol: `RunAgentInput` at `POST /invocations` on port 8080, and a run's events.
     #[cfg(feature = "ag-ui")]
     AgUi,
@@ -55,6 +60,8 @@ impl Protocol {
             Self::Http => 8080,
             #[cfg(feature = "mcp")]
             Self::Mcp => 8000,
+            #[cfg(feature = "a2a")]
+            Self::A2a => 9000,
             #[cfg(feature = "ag-ui")]
             Self::AgUi => 8080,
         }
@@ -66,6 +73,8 @@ impl Protocol {
             Self::Http => http::router(http),
             #[cfg(feature = "mcp")]
             Self::Mcp => mcp::router(http),
+            #[cfg(feature = "a2a")]
+            Self::A2a => a2a::router(http),
             #[cfg(feature = "ag-ui")]
             Self::AgUi => ag_ui::router(http),
         }
@@ -82,6 +91,9 @@ impl FromStr for Protocol {
             "MCP" => Ok(Self::Mcp),
             #[cfg(not(feature = "mcp"))]
             "MCP" => Err(ProtocolError::NotBuiltIn { protocol: "MCP", feature: "mcp" }),
+            #[cfg(feature = "a2a")]
+            "A2A" => Ok(Self::A2a),
+            #[cfg(not(feature = "a2a"))]
             "A2A" => Err(ProtocolError::NotBuiltIn { protocol: "A2A", feature: "a2a" }),
             #[cfg(feature = "ag-ui")]
             "AGUI" => Ok(Self::AgUi),
@@ -99,6 +111,8 @@ impl fmt::Display for Protocol {
             Self::Http => "HTTP",
             #[cfg(feature = "mcp")]
             Self::Mcp => "MCP",
+            #[cfg(feature = "a2a")]
+            Self::A2a => "A2A",
             #[cfg(feature = "ag-ui")]
             Self::AgUi => "AGUI",
         })
@@ -115,6 +129,8 @@ mod tests {
         assert_eq!(Protocol::Http.to_string().parse(), Ok(Protocol::Http));
         #[cfg(feature = "mcp")]
         assert_eq!(Protocol::Mcp.to_string().parse(), Ok(Protocol::Mcp));
+        #[cfg(feature = "a2a")]
+        assert_eq!(Protocol::A2a.to_string().parse(), Ok(Protocol::A2a));
         #[cfg(feature = "ag-ui")]
         assert_eq!(Protocol::AgUi.to_string().parse(), Ok(Protocol::AgUi));
     }
@@ -125,6 +141,11 @@ mod tests {
         insta::assert_snapshot!(
             "MCP".parse::<Protocol>().expect_err("not built in"),
             @"AGENTCORE_PROTOCOL=MCP needs a program that was built with `--features mcp`"
+        );
+        #[cfg(not(feature = "a2a"))]
+        insta::assert_snapshot!(
+            "A2A".parse::<Protocol>().expect_err("not built in"),
+            @"AGENTCORE_PROTOCOL=A2A needs a program that was built with `--features a2a`"
         );
         #[cfg(not(feature = "ag-ui"))]
         insta::assert_snapshot!(

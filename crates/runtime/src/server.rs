@@ -217,6 +217,10 @@ impl<A: Agent> Server<A> {
         }
         server.http.debug = read("AGENTCORE_DEBUG").is_some_and(|value| value == "1");
         server.http.telemetry = telemetry;
+        #[cfg(feature = "a2a")]
+        {
+            server.http.runtime_url = runtime_url(read)?;
+        }
         #[cfg(feature = "websocket")]
         {
             server.http.conversations = conversations(read)?;
@@ -262,6 +266,8 @@ impl<A: Agent> Server<A> {
                 telemetry: Telemetry::default(),
                 debug: false,
                 patience: body::PATIENCE,
+                #[cfg(feature = "a2a")]
+                runtime_url: None,
                 #[cfg(feature = "websocket")]
                 conversations: Conversations::default(),
             },
@@ -480,6 +486,11 @@ impl<A: Agent> Ending<A> {
             invoker.ending().cancel();
             let _ = timeout(FAREWELL, invoker.turns().wait()).await;
         }
+        #[cfg(feature = "a2a")]
+        {
+            invoker.followers().close();
+            let _ = timeout(FAREWELL, invoker.followers().wait()).await;
+        }
         invoker.sessions().close(FLUSH).await;
         let _ = timeout(FAREWELL, is_closed).await;
         tracing::info!("ended");
@@ -520,6 +531,18 @@ fn limited<A: Agent>(
     let seconds = parsed::<NonZeroU32>(read, "TURN_TIMEOUT_SECONDS", "must be a whole number of seconds above 0")?;
     let admission = Admission::new(turns.unwrap_or(DEFAULT_TURNS), payload_bytes.unwrap_or(DEFAULT_PAYLOAD_BYTES));
     Ok(invoker.admitting(admission).within(seconds.map(|seconds| Duration::from_secs(seconds.get().into()))))
+}
+
+/// Where the agent's card says that it is reached.
+#[cfg(feature = "a2a")]
+fn runtime_url(read: impl Fn(&str) -> Option<String>) -> Result<Option<Arc<str>>, SettingsError> {
+    const VARIABLE: &str = "AGENTCORE_RUNTIME_URL";
+    let Some(url) = parsed::<axum::http::Uri>(&read, VARIABLE, "must be a URL")? else { return Ok(None) };
+    if !matches!(url.scheme_str(), Some("http" | "https")) {
+        return Err(SettingsError::invalid(VARIABLE, &url.to_string(), "must begin with http:// or https://"));
+    }
+    // As it was written: a client may compare it.
+    Ok(read(VARIABLE).map(Arc::from))
 }
 
 /// How long a WebSocket may be silent.

@@ -134,6 +134,25 @@ pub(crate) fn mcp_python_script(name: &str) -> Command {
     command
 }
 
+/// A command that runs a script of `tests/foreign` with A2A's official Python SDK.
+pub(crate) fn a2a_script(name: &str) -> Command {
+    let mut command = secluded(interpreter("a2a", &tests("requirements-a2a.txt")));
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
+/// A command that runs a program from beside that SDK.
+pub(crate) fn a2a_program(name: &str) -> Command {
+    secluded(interpreter("a2a", &tests("requirements-a2a.txt")).with_file_name(name))
+}
+
+/// A command that runs a script of `tests/foreign` with the SDK of version 0.3.
+pub(crate) fn older_a2a_script(name: &str) -> Command {
+    let mut command = secluded(interpreter("a2a-0.3", &tests("requirements-a2a-0.3.txt")));
+    command.arg("-B").arg(tests("foreign").join(name));
+    command
+}
+
 /// Node 22 from its Python package, for what does not run on the one on `PATH`.
 pub(crate) fn newer_node() -> PathBuf {
     let interpreter = interpreter("node", &tests("requirements-node.txt"));

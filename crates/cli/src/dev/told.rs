@@ -69,6 +69,12 @@ fn tries(address: SocketAddr, (name, protocol): &(AgentName, Protocol)) -> Vec<S
             let headers = "-H 'content-type: application/json' -H 'accept: application/json, text/event-stream'";
             vec![format!(r#"{curl} {headers} -d '{{"jsonrpc":"2.0","id":1,"method":"tools/list"}}'"#)]
         }
+        Protocol::A2a => {
+            let message = r#"{"messageId":"1","role":"user","parts":[{"kind":"text","text":"I had a setback today"}]}"#;
+            let send =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"message/send","params":{{"message":{message}}}}}"#);
+            vec![format!("{curl}/.well-known/agent-card.json"), format!("{curl} -d '{send}'")]
+        }
         Protocol::AgUi => {
             let message = r#"{"id":"1","role":"user","content":"I had a setback today"}"#;
             let headers = "-H 'content-type: application/json' -H 'accept: text/event-stream'";

@@ -5,7 +5,7 @@
 //! service's own strategies and consoles can read; a turn that is more than a question and an answer
 //! (tools, several blocks, a pin) carries its exact messages beside them in a blob.
 //!
-//! A paused turn and a summary are blobs alone: their words stand in the events of whole turns, and a strategy that
+//! A paused turn, a summary and a note are blobs alone: their words stand in the events of whole turns, and a strategy that
 //! read them here would take them for said twice. Their metadata names the kind, for people and filters.
 
 use std::sync::Arc;

@@ -12,6 +12,9 @@ const REPLACED: &str = "sha256-";
 /// What the actor of a session begins with when nobody is named; no other actor's id begins so.
 const NOBODY: &str = "session/";
 
+/// What the session id of a note begins with.
+const NOTE: &str = "note-";
+
 /// The longest session id that AgentCore Memory takes.
 const LONGEST_SESSION_ID: usize = 100;
 
@@ -39,6 +42,11 @@ impl SessionKey {
             None => format!("{NOBODY}{session}"),
         };
         Self { actor, session }
+    }
+
+    /// Where the note `name` of that actor is kept, or of nobody in particular.
+    pub fn of_note(actor_id: Option<&str>, name: &str) -> Self {
+        Self::new(actor_id, &format!("{NOTE}{name}"))
     }
 
     /// The actor: 1–255 of `[a-zA-Z0-9-_/]`, beginning with a letter or digit.

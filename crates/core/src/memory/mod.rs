@@ -3,7 +3,8 @@
 //! A [`SessionMemory`] loads a session and appends to it; [`agentcore`] keeps sessions in AgentCore Memory,
 //! [`mod@file`] in a file on this machine, [`process`] in the process. What is appended is an [`Entry`]: a whole
 //! turn, a turn that waits for a person, or a summary of the turns before it. [`reading`] makes a session of
-//! entries again, the same way for every store.
+//! entries again, the same way for every store. Beside sessions there are [`note`]s: one text each, written anew as a
+//! whole.
 //!
 //! [`sessions`] stands before all of them: it keeps warm sessions at hand, puts turns of one session in order, sees
 //! that no write is lost, and has turns summarized that no longer fit.
@@ -13,6 +14,7 @@ mod arrivals;
 #[cfg(feature = "file-memory")]
 pub mod file;
 pub mod identity;
+pub mod note;
 pub mod process;
 pub mod reading;
 pub mod sessions;
@@ -72,6 +74,8 @@ pub enum Entry {
     },
     /// What was said in turns that no longer fit.
     Summary(Summary),
+    /// A text that is no part of a conversation: see [`note`].
+    Note(String),
 }
 
 /// An entry and what a store needs to keep it in its place, once.
@@ -96,6 +100,8 @@ pub struct Loaded {
     pub paused: Option<Waiting>,
     /// What was said before the turns.
     pub summary: Option<Summary>,
+    /// The newest note, where it is one that is kept here.
+    pub note: Option<String>,
     /// When the newest entry was made and its number, so that the next comes after it.
     pub newest: Option<(Timestamp, u64)>,
 }
@@ -197,6 +203,7 @@ impl Loaded {
                 self.paused = Some(Waiting { turn, closed });
             }
             Entry::Summary(summary) => self.take_summary(summary),
+            Entry::Note(text) => self.note = Some(text),
         }
     }
 

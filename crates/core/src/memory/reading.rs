@@ -17,6 +17,8 @@ pub struct Reading {
     /// What the summaries met so far cover.
     covers: u64,
     has_met_covered: bool,
+    /// Of notes only the newest counts.
+    has_met_note: bool,
     found: Vec<Found>,
 }
 
@@ -34,7 +36,7 @@ impl Reading {
     /// Reads as many turns as fit `budget_tokens`, and on up to twice as many: there may be a summary, or turns that
     /// wait for one.
     pub fn within(budget_tokens: usize) -> Self {
-        Self { budget_tokens, tokens: 0, covers: 0, has_met_covered: false, found: Vec::new() }
+        Self { budget_tokens, tokens: 0, covers: 0, has_met_covered: false, has_met_note: false, found: Vec::new() }
     }
 
     /// The next older entry.
@@ -43,6 +45,7 @@ impl Reading {
         if let Kind::Summary { covers, .. } = &entry.kind {
             self.covers = self.covers.max(*covers);
         }
+        self.has_met_note |= matches!(entry.kind, Kind::Note { .. });
         self.has_met_covered |= number <= self.covers;
         self.found.push(Found { at, number: Some(number), entry });
     }
@@ -59,9 +62,9 @@ impl Reading {
         self.tokens = self.tokens.saturating_add(entry.estimated_tokens().min(self.budget_tokens));
     }
 
-    /// Whether nothing older is wanted: twice the budget is read, or all that the newest summary does not tell.
+    /// Whether nothing older is wanted: twice the budget is read, or all that the newest summary does not tell, or a note.
     pub fn is_enough(&self) -> bool {
-        self.has_met_covered || self.tokens > self.budget_tokens.saturating_mul(2)
+        self.has_met_covered || self.has_met_note || self.tokens > self.budget_tokens.saturating_mul(2)
     }
 
     /// Whether entries came newest first, as far as their times tell.

@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 
 use super::arrivals::{Arrivals, Counted, Queued};
 use super::identity::SessionKey;
+use super::note::{Note, Writing};
 use super::summary::{self, Draft};
 use super::{Entry, Loaded, MemoryError, Record, SessionMemory, Summary};
 use crate::activity::Activity;
@@ -277,6 +278,27 @@ impl Sessions {
         }
     }
 
+    /// Reads the note that is kept at `key`; it is empty where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn note(&self, key: SessionKey) -> Result<Note, MemoryError> {
+        let Loaded { note, newest, .. } = self.shared.memory.load(&key, 0).await?;
+        Ok(Note { text: note, newest, ..Note::new(key) })
+    }
+
+    /// Begins to write a note, as a session's turns are written: one write after another, again and again while that can
+    /// help, and the process is busy until it is stored.
+    pub fn keep(&self, note: &mut Note, text: String) -> Writing {
+        let record = next_record(note.newest, Entry::Note(text.clone()));
+        note.text = Some(text);
+        note.newest = Some((record.at, record.sequence));
+        let before = note.last_write.take();
+        let (write, is_stored) = self.shared.begin_to_write(note.key.clone(), record, before, "storing a note");
+        note.last_write = Some(write);
+        Writing(is_stored)
+    }
+
     fn at_hand(&self, key: &SessionKey) -> AtHand {
         let mut warm = self.shared.warm.lock().unwrap_or_else(PoisonError::into_inner);
         warm.openings += 1;
@@ -344,22 +366,9 @@ impl Session {
     }
 
     /// Begins to write a turn, after those before it. The answer comes when it is stored.
-    fn write(&mut self, shared: Arc<Shared>, key: SessionKey, record: Record) -> oneshot::Receiver<()> {
-        let before = self.last_write.take();
-        let (stored, is_stored) = oneshot::channel();
-        let busy = shared.activity.begin("storing a turn");
-        let writes = shared.writes.clone();
-        let write = async move {
-            if let Some(before) = before {
-                let _ = before.await;
-            }
-            if shared.write(&key, &record).await {
-                // Nobody may be waiting any more.
-                let _ = stored.send(());
-            }
-            drop(busy);
-        };
-        self.last_write = Some(writes.spawn(write.in_current_span()));
+    fn write(&mut self, shared: &Arc<Shared>, key: SessionKey, record: Record) -> oneshot::Receiver<()> {
+        let (write, is_stored) = shared.begin_to_write(key, record, self.last_write.take(), "storing a turn");
+        self.last_write = Some(write);
         is_stored
     }
 
@@ -455,15 +464,11 @@ impl OpenSession {
     /// [`crate::history::without_media_bytes`].
     pub async fn remember(mut self, keepsake: Keepsake) -> Stored {
         let record = self.session.take(keepsake.into());
-        let is_stored = self.session.write(Arc::clone(&self.sessions.shared), self.key.clone(), record);
+        let mut is_stored = self.session.write(&self.sessions.shared, self.key.clone(), record);
         self.let_go_of_dropped();
         self.summarize_dropped();
         drop((self.session, self.counted));
-        match timeout(WRITE_PATIENCE, is_stored).await {
-            Ok(Ok(())) => Stored::Already,
-            Ok(Err(_)) => Stored::Lost,
-            Err(_) => Stored::Soon,
-        }
+        stored(&mut is_stored).await
     }
 
     fn let_go_of_dropped(&mut self) {
@@ -547,6 +552,30 @@ impl Shared {
         }
     }
 
+    /// Begins to write an entry, after the write before it. The answer comes when it is stored.
+    fn begin_to_write(
+        self: &Arc<Self>,
+        key: SessionKey,
+        record: Record,
+        before: Option<JoinHandle<()>>,
+        job: &'static str,
+    ) -> (JoinHandle<()>, oneshot::Receiver<()>) {
+        let (stored, is_stored) = oneshot::channel();
+        let busy = self.activity.begin(job);
+        let shared = Arc::clone(self);
+        let write = async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            if shared.write(&key, &record).await {
+                // Nobody may be waiting any more.
+                let _ = stored.send(());
+            }
+            drop(busy);
+        };
+        (self.writes.spawn(write.in_current_span()), is_stored)
+    }
+
     /// Writes an entry, again and again while that can help, and says whether it is stored. One that is
     /// lost is an error in the log.
     async fn write(&self, key: &SessionKey, record: &Record) -> bool {
@@ -573,13 +602,22 @@ impl Shared {
     }
 }
 
+/// Waits for an entry to be stored, as long as an answer waits for its turn.
+pub(super) async fn stored(is_stored: &mut oneshot::Receiver<()>) -> Stored {
+    match timeout(WRITE_PATIENCE, is_stored).await {
+        Ok(Ok(())) => Stored::Already,
+        Ok(Err(_)) => Stored::Lost,
+        Err(_) => Stored::Soon,
+    }
+}
+
 /// Says in the log that a turn is lost; the answer to whether it is stored.
 fn lost(record: &Record, reason: &str) -> bool {
     tracing::error!(
         turn = %record.token,
         error_type = "TurnLost",
         error = reason,
-        "a turn or a summary could not be stored and is lost to later sessions"
+        "a turn, a summary or a note could not be stored and is lost to later sessions"
     );
     false
 }

@@ -47,6 +47,9 @@ pub(super) enum Kind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pinned: Vec<PinnedTurn>,
     },
+    Note {
+        text: String,
+    },
 }
 
 /// A pinned turn that a summary carries along.
@@ -77,7 +80,7 @@ impl StoredEntry {
         match &self.kind {
             Kind::Whole => messages,
             Kind::Paused { results, .. } => messages + results.iter().map(estimate_result).sum::<usize>(),
-            Kind::Summary { text, .. } => estimate_tokens(text.len()),
+            Kind::Summary { text, .. } | Kind::Note { text } => estimate_tokens(text.len()),
         }
     }
 
@@ -101,6 +104,7 @@ impl StoredEntry {
                 let pinned = pinned.into_iter().filter_map(PinnedTurn::kept).collect();
                 vec![Entry::Summary(Summary { text, covers, pinned })]
             }
+            Kind::Note { text } => vec![Entry::Note(text)],
         }
     }
 }
@@ -121,6 +125,10 @@ impl From<&Entry> for StoredEntry {
                 let kind = Kind::Summary { text: text.clone(), covers: *covers, pinned };
                 Self { messages: Vec::new(), kind, pinned: false, resumed: false }
             }
+            Entry::Note(text) => {
+                let kind = Kind::Note { text: text.clone() };
+                Self { messages: Vec::new(), kind, pinned: false, resumed: false }
+            }
         }
     }
 }
@@ -134,6 +142,7 @@ impl Kind {
             Self::Whole => "turn",
             Self::Paused { .. } => "paused",
             Self::Summary { .. } => "summary",
+            Self::Note { .. } => "note",
         }
     }
 

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
+use agentcore_core::activity::Activity;
 use agentcore_core::history::{CompleteTurn, PausedTurn, complete};
 use agentcore_core::memory::file::{FileMemory, OpenError};
 use agentcore_core::memory::identity::SessionKey;
 use agentcore_core::memory::process::ProcessMemory;
+use agentcore_core::memory::sessions::{Sessions, Stored};
 use agentcore_core::memory::{Entry, KeptTurn, Loaded, Record, SessionMemory, Summary};
 use agentcore_core::message::{ContentBlock, Message, Role, ToolResult, ToolUse};
 use agentcore_core::tool::Question;
@@ -317,7 +319,7 @@ fn expected(entries: &[Entry]) -> Vec<u64> {
         let (is_paused, pinned) = match entry {
             Entry::Paused { pinned, .. } => (true, *pinned),
             Entry::Whole { pinned, .. } => (false, *pinned),
-            Entry::Summary(_) => (false, false),
+            Entry::Summary(_) | Entry::Note(_) => (false, false),
         };
         !(is_paused && next_resumes) && (pinned || *number > covers)
     });
@@ -330,6 +332,28 @@ fn covered(entries: &[Entry]) -> u64 {
         _ => 0,
     });
     covers.max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_note_is_read_as_it_was_written_last_and_is_no_conversation() {
+    let (_folder, file) = file();
+    let memories: [Arc<dyn SessionMemory>; 2] = [Arc::new(ProcessMemory::default()), Arc::new(file)];
+    for memory in memories {
+        let key = SessionKey::of_note(None, "task");
+        let sessions = Sessions::new(Arc::clone(&memory), ALL, Activity::default());
+        let mut note = sessions.note(key.clone()).await.expect("read");
+        assert_eq!(note.text(), None);
+        // Nobody waits for the first, and it comes first all the same.
+        drop(sessions.keep(&mut note, "working".to_owned()));
+        assert_eq!(sessions.keep(&mut note, "done".to_owned()).patiently().await, Stored::Already);
+
+        let others = Sessions::new(memory, ALL, Activity::default());
+        let read = async |key| others.note(key).await.expect("read").text().map(str::to_owned);
+        assert_eq!(read(key.clone()).await.as_deref(), Some("done"));
+        assert_eq!(read(SessionKey::of_note(Some("somebody"), "task")).await, None, "it is another's");
+        let session = others.open(key).await.expect("opened");
+        assert!(session.earlier(ALL).known.is_empty() && session.paused().is_none());
+    }
 }
 
 proptest! {

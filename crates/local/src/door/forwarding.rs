@@ -1,5 +1,5 @@
 //! Which headers pass the door. The service lets through what its model names and the caller's own
-//! `…-Custom-` headers, and nothing else, in either direction; an agent that relies on more would find
+//! `…-Custom-` headers, with A2A those of the protocol, and nothing else, in either direction; an agent that relies on more would find
 //! it missing in production.
 
 use axum::body::Body;
@@ -16,6 +16,8 @@ use crate::protocol::Protocol;
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 pub(super) const CUSTOM_FAULT: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-custom-fault");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-request-id");
+/// Where an agent of A2A's has its card, and `GetAgentCard` has it behind the path of invocations.
+pub(super) const CARD: &str = "/.well-known/agent-card.json";
 /// What the names of the runtime's own headers begin with.
 const RUNTIME_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-";
 const CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
@@ -70,6 +72,19 @@ pub(super) fn invocation(
     if let Some(length) = headers.get(CONTENT_LENGTH) {
         passed.insert(CONTENT_LENGTH, length.clone());
     }
+    Ok(request)
+}
+
+/// The request for the card of an agent, with the same headers but for those of a body.
+pub(super) fn card(
+    headers: &HeaderMap,
+    protocol: Protocol,
+    session_id: &HeaderValue,
+    request_id: &HeaderValue,
+) -> Result<Request<Body>, AwsError> {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_static(CARD);
+    pass_what_an_agent_may_see(headers, protocol, session_id, request_id, request.headers_mut())?;
     Ok(request)
 }
 
@@ -140,6 +155,11 @@ fn pass_what_an_agent_may_see(
 ) -> Result<(), AwsError> {
     pass_modelled(headers, passed)?;
     pass_custom(headers, passed)?;
+    for name in protocol.headers() {
+        if let Some(value) = headers.get(&name) {
+            passed.insert(name, value.clone());
+        }
+    }
     // A signature is for the door; a bearer token is for the agent.
     let bearer = headers.get(AUTHORIZATION).filter(|value| !value.as_bytes().starts_with(b"AWS4-"));
     if let Some(token) = bearer {

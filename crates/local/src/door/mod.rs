@@ -1,4 +1,5 @@
-//! The invoke door: `InvokeAgentRuntime`, its WebSocket and `StopRuntimeSession` as the service answers them.
+//! The invoke door: `InvokeAgentRuntime`, its WebSocket, `GetAgentCard` and `StopRuntimeSession` as the service answers
+//! them.
 //!
 //! Bodies pass in both directions as they come, frame by frame; the door keeps none. A caller learns of
 //! an agent's failure what AWS would say, `RuntimeClientError` and a status; what the agent really said
@@ -28,7 +29,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use self::answer_body::AnswerBody;
-use self::forwarding::{CUSTOM_FAULT, SESSION_ID};
+use self::forwarding::{CARD, CUSTOM_FAULT, SESSION_ID};
 use crate::aws_error::{AwsError, InvalidField};
 use crate::config::AgentName;
 use crate::notice::{InvocationFailure, Notice, Notices, SessionName, StartFailure};
@@ -71,6 +72,9 @@ struct Invocation {
 pub(crate) fn router(door: Door) -> Router {
     Router::new()
         .route("/runtimes/{runtime}/invocations", post(invoke))
+        // Clients of A2A take the card's path from here.
+        .route("/runtimes/{runtime}/invocations/", post(invoke))
+        .route(&format!("/runtimes/{{runtime}}/invocations{CARD}"), get(card))
         .route("/runtimes/{runtime}/ws", get(conversation::open))
         .route("/runtimes/{runtime}/stopruntimesession", post(stop))
         .with_state(door)
@@ -82,21 +86,44 @@ async fn invoke(
     Extension(RequestId(request_id)): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, AwsError> {
-    let began = Instant::now();
-    let agent = door.agent(&runtime)?;
     let (head, body) = request.into_parts();
     refuse_above_the_limit(&head.headers)?;
-    let protocol = door.sessions.protocol(&agent).unwrap_or_default();
-    let session_id = session_id(&head.headers, protocol)?;
-    let session = SessionName { agent, id: printable(&session_id)? };
     let body = Body::new(Limited::new(body, LARGEST_PAYLOAD));
-    let forwarded = forwarding::invocation(&head.headers, protocol, &session_id, &request_id, body)?;
+    forward(&door, &runtime, &request_id, &head.headers, |headers, protocol, session_id, request_id| {
+        forwarding::invocation(headers, protocol, session_id, request_id, body)
+    })
+    .await
+}
+
+/// `GetAgentCard`: the card of the session's agent, as it is.
+async fn card(
+    State(door): State<Door>,
+    Path(runtime): Path<String>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    headers: HeaderMap,
+) -> Result<Response, AwsError> {
+    forward(&door, &runtime, &request_id, &headers, forwarding::card).await
+}
+
+/// Has a request that is made of the caller's headers answered by the agent of its session.
+async fn forward(
+    door: &Door,
+    runtime: &str,
+    request_id: &HeaderValue,
+    headers: &HeaderMap,
+    make: impl FnOnce(&HeaderMap, Protocol, &HeaderValue, &HeaderValue) -> Result<Request, AwsError>,
+) -> Result<Response, AwsError> {
+    let began = Instant::now();
+    let agent = door.agent(runtime)?;
+    let protocol = door.sessions.protocol(&agent).unwrap_or_default();
+    let session_id = session_id(headers, protocol)?;
+    let session = SessionName { agent, id: printable(&session_id)? };
+    let forwarded = make(headers, protocol, &session_id, request_id)?;
     // It is made of visible ASCII, here as everywhere.
     let request_id = request_id.to_str().unwrap_or_default().into();
     let notices = door.notices.clone();
     let mut invocation = Invocation { session, protocol, request_id, notices, began, number: None, settled: false };
-    let faults = armed_faults(&head.headers);
-    match invocation.carry_out(&door.sessions, forwarded, faults).await {
+    match invocation.carry_out(&door.sessions, forwarded, armed_faults(headers)).await {
         Ok((visit, exchange)) => Ok(answer(visit, exchange, invocation, &session_id)),
         Err((failure, error)) => {
             invocation.failed(failure);

@@ -296,11 +296,19 @@ impl Keeper {
             ("NO_PROXY", direct.to_owned()),
             ("no_proxy", direct.to_owned()),
         ];
+        let reached = match self.hosted.protocol {
+            // It tells callers by its card where they reach it.
+            Protocol::A2a => {
+                let url = format!("{}/runtimes/{}/invocations/", settings.endpoint, self.session.name.agent);
+                Some(("AGENTCORE_RUNTIME_URL", url))
+            }
+            Protocol::Http | Protocol::Mcp | Protocol::AgUi => None,
+        };
         let traced = match settings.traces {
             Traces::LeftAlone => Vec::new(),
             Traces::Told => traces::environment(&settings.endpoint, |name| std::env::var(name).ok()),
         };
-        given.into_iter().chain(traced).map(|(name, value)| (name.to_owned(), value)).collect()
+        given.into_iter().chain(reached).chain(traced).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     async fn until_healthy(&self, upstream: &Upstream, port: u16) -> Result<(), StartFailure> {

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::client_tool::{ClientTools, Returned};
 use super::narration::answered_id;
 use crate::failure::{Code, Failure};
-use crate::payload;
+use crate::payload::{self, document_format};
 
 /// A run that makes sense.
 #[derive(Debug)]
@@ -316,22 +316,6 @@ impl Part {
             Self::Audio {} | Self::Video {} => Err("must be text, an image or a document"),
         }
     }
-}
-
-/// What Bedrock calls the formats it takes.
-fn document_format(mime_type: &str) -> Option<&'static str> {
-    Some(match mime_type {
-        "application/pdf" => "pdf",
-        "text/csv" => "csv",
-        "application/msword" => "doc",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
-        "application/vnd.ms-excel" => "xls",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
-        "text/html" => "html",
-        "text/plain" => "txt",
-        "text/markdown" => "md",
-        _ => return None,
-    })
 }
 
 // === impl Source ===

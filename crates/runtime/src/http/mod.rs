@@ -46,6 +46,9 @@ pub(crate) struct Http<A> {
     pub(crate) debug: bool,
     /// How long a request's head may take to come, and its payload beside what its size explains.
     pub(crate) patience: Duration,
+    /// Where the platform says that callers reach the agent: `AGENTCORE_RUNTIME_URL`.
+    #[cfg(feature = "a2a")]
+    pub(crate) runtime_url: Option<std::sync::Arc<str>>,
     #[cfg(feature = "websocket")]
     pub(crate) conversations: websocket::Conversations,
 }
@@ -60,6 +63,8 @@ impl<A> Clone for Http<A> {
             telemetry: self.telemetry.clone(),
             debug: self.debug,
             patience: self.patience,
+            #[cfg(feature = "a2a")]
+            runtime_url: self.runtime_url.clone(),
             #[cfg(feature = "websocket")]
             conversations: self.conversations.clone(),
         }
@@ -273,6 +278,8 @@ mod tests {
             telemetry: Telemetry::default(),
             debug: false,
             patience: body::PATIENCE,
+            #[cfg(feature = "a2a")]
+            runtime_url: None,
             #[cfg(feature = "websocket")]
             conversations: websocket::Conversations::default(),
         }

@@ -1,5 +1,7 @@
 //! The runtime from outside: a served agent over a real socket, with a model played by the test.
 
+#[cfg(feature = "a2a")]
+mod a2a;
 #[cfg(feature = "ag-ui")]
 mod ag_ui;
 mod again;

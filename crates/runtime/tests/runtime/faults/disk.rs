@@ -188,7 +188,7 @@ impl Write {
         match &self.record.entry {
             Entry::Whole { turn, .. } => turn.messages().to_vec(),
             Entry::Paused { turn, .. } => turn.messages.clone(),
-            Entry::Summary(_) => Vec::new(),
+            Entry::Summary(_) | Entry::Note(_) => Vec::new(),
         }
     }
 
