@@ -24,13 +24,14 @@
 //! ```
 //!
 //! The process listens on `0.0.0.0:8080` and speaks the AgentCore Runtime HTTP contract: `GET /ping` and
-//! `POST /invocations`, JSON or server-sent events, with the feature `websocket` also `GET /ws`; or another of
-//! AgentCore's protocols, see [`Protocol`]. Rooms: [`server`] starts and ends the process, `protocol` knows which of
-//! AgentCore's protocols it speaks, `connections` bounds how long a caller may take to say what it wants, `http` speaks its own, `mcp` MCP and `ag_ui` AG-UI where they are built in, `payload`
-//! reads what was sent, `invocation` leads it through the turn to its answer, `lambda` is the other wire, for a process
-//! that Lambda started, `admission` bounds how much is taken on at once, `failure` decides what a caller may know of an
-//! error, `health` answers whether the session is busy, `audit` writes down what guards found, `telemetry` is what an
-//! operator sees, and `local_test` tries one payload without a server.
+//! `POST /invocations`, JSON or server-sent events, with the feature `websocket` also `GET /ws`; or another of AgentCore's
+//! protocols, see [`Protocol`]. Rooms: [`server`] starts and ends the process, `protocol` knows which of AgentCore's
+//! protocols it speaks, `connections` bounds how long a caller may take to say what it wants, `http` speaks its own,
+//! `mcp` MCP and `ag_ui` AG-UI where they are built in, `payload` reads what was sent, `invocation` leads it through
+//! the turn to its answer, `lambda` is the other wire, for a process that Lambda started, `admission` bounds how much
+//! is taken on at once, `failure` decides what a caller may know of an error, `health` answers whether the session is
+//! busy, `audit` writes down what guards found, `telemetry` is what an operator sees, and `local_test` tries one
+//! payload without a server.
 
 mod admission;
 #[cfg(feature = "ag-ui")]
