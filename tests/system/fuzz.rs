@@ -11,7 +11,7 @@ use crate::foreign::repository;
 use targets::Target;
 
 /// How many broken forms of each input are tried: some seconds of work in all.
-const BROKEN: u64 = 4;
+const BROKEN: u64 = 2;
 
 /// What breaks numbers, texts, lines and lengths.
 const PIECES: [&[u8]; 10] =

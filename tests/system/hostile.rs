@@ -158,7 +158,7 @@ fn no_id_becomes_a_path_of_a_session_file_which_is_its_owners() {
     }
     drop(agent.end());
     let kept: Vec<_> = fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
-    assert_eq!(kept, [file.clone()]);
+    assert_eq!(kept, std::slice::from_ref(&file));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).expect("a file").permissions());
     assert_eq!(mode & 0o777, 0o600, "nobody else reads it");
 }

@@ -1,5 +1,5 @@
-//! Lines in the head of an invocation: whatever they say, the agent sees the session that the platform named, none of the
-//! platform's other headers, and no secret among the plain ones.
+//! Lines in the head of an invocation: whatever they say, the agent sees the session that the platform named, none of
+//! the platform's other headers, and no secret among the plain ones.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,7 +1,7 @@
-//! What memory gives of a session, before a turn of the coach: whatever is there, the model is asked what Bedrock takes,
-//! and the caller is answered. An input is a line an event, the oldest first: an entry's JSON as it was stored, or what
-//! somebody else wrote, after `u ` for the user and `a ` for the assistant. One that begins with `{"events"` is the whole
-//! answer of ListEvents. Every other one is asked for by a reply to a question.
+//! What memory gives of a session, before a turn of the coach: whatever is there, the model is asked what Bedrock
+//! takes, and the caller is answered. An input is a line an event, the oldest first: an entry's JSON as it was stored,
+//! or what somebody else wrote, after `u ` for the user and `a ` for the assistant. One that begins with `{"events"` is
+//! the whole answer of ListEvents. Every other one is asked for by a reply to a question.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! A request to the local AWS, from its first line on: answered as AWS answers, and by nobody's failure; and never let in
-//! under another host's name. An input is `METHOD /path`, lines of a head, a blank line, and the body.
+//! A request to the local AWS, from its first line on: answered as AWS answers, and by nobody's failure; and never let
+//! in under another host's name. An input is `METHOD /path`, lines of a head, a blank line, and the body.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,8 +1,8 @@
 //! What is done with bytes from outside, and what must hold whatever they are.
 //!
-//! Each [`Target`] takes any bytes and panics where something is wrong. libFuzzer calls them through `../program.rs` for
-//! as long as one lets it; `cargo test` calls them with the inputs that were kept (`../corpus`). To add one, write a file
-//! here and name it in [`ALL`].
+//! Each [`Target`] takes any bytes and panics where something is wrong. libFuzzer calls them through `../program.rs`
+//! for as long as one lets it; `cargo test` calls them with the inputs that were kept (`../corpus`). To add one, write
+//! a file here and name it in [`ALL`].
 
 mod ag_ui;
 mod answer;

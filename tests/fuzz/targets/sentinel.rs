@@ -1,7 +1,7 @@
 //! What a user says and what a model answers, before the sentinel. An answer that comes in pieces, wherever it is cut,
-//! leaves as the whole of it would, and is flagged for the same; and nothing of it is held back for ever. The parts of an
-//! input stand between lines `---`: the answer last, the message before it, and before that what was said earlier, the
-//! user first.
+//! leaves as the whole of it would, and is flagged for the same; and nothing of it is held back for ever. The parts of
+//! an input stand between lines `---`: the answer last, the message before it, and before that what was said earlier,
+//! the user first.
 
 use std::sync::Arc;
 

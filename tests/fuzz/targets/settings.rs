@@ -1,5 +1,5 @@
-//! What an operator sets, a line a variable, `NAME=value`: taken, or refused in a sentence; and whatever is taken, nobody
-//! is asked outside of the EU unless that was allowed.
+//! What an operator sets, a line a variable, `NAME=value`: taken, or refused in a sentence; and whatever is taken,
+//! nobody is asked outside of the EU unless that was allowed.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,7 @@
-//! What a client sends over a WebSocket of the coach: whatever it is, what comes back is frames of JSON and a reason for
-//! the end. An input is a line a frame: `t` text, `f` the first part of a text, `c` a part that goes on, `e` the last one,
-//! `b` binary, `p` a ping, `q` a pong, `x` a close, each before its content; any other line goes out as it is.
+//! What a client sends over a WebSocket of the coach: whatever it is, what comes back is frames of JSON and a reason
+//! for the end. An input is a line a frame: `t` text, `f` the first part of a text, `c` a part that goes on, `e` the
+//! last one, `b` binary, `p` a ping, `q` a pong, `x` a close, each before its content; any other line goes out as it
+//! is.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! What Converse refuses in a message, whoever wrote it, and what stands in its place.
 //!
-//! A model may make up anything, and so may whoever writes into a session's memory. One block that is refused makes every
-//! later call of the session fail.
+//! A model may make up anything, and so may whoever writes into a session's memory. One block that is refused makes
+//! every later call of the session fail.
 
 use std::collections::HashSet;
 
@@ -15,8 +15,9 @@ const LONGEST: usize = 64;
 /// Stands where a name is empty.
 const NAMELESS: &str = "nameless";
 
-/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id, and results, which only
-/// the user's side gives. A call of a name that no tool can have, or with an id that is none, gets one that is like it.
+/// An assistant's message without what Converse refuses in it: blank text, calls that repeat an id, and results, which
+/// only the user's side gives. A call of a name that no tool can have, or with an id that is none, gets one that is
+/// like it.
 pub(crate) fn sendable(mut message: Message) -> Message {
     for block in &mut message.content {
         if let ContentBlock::ToolUse(call) = block {

@@ -1,5 +1,5 @@
-//! Somebody who means ill: what they send, and what they are told, at once and without harm to anybody else. Which bytes
-//! go out is written here in full; what a whole process takes meanwhile is in `tests/system/hostile.rs`.
+//! Somebody who means ill: what they send, and what they are told, at once and without harm to anybody else. Which
+//! bytes go out is written here in full; what a whole process takes meanwhile is in `tests/system/hostile.rs`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::played::Served;
 
-/// Long beside what any of these takes on a machine that is busy. What is refused before it is read is read for up to 5 s
-/// more, so that who sends it sees why.
+/// Long beside what any of these takes on a machine that is busy. What is refused before it is read is read for up to 5
+/// s more, so that who sends it sees why.
 const SOON: Duration = Duration::from_secs(15);
 
 /// Sends bytes as they are, and gives the status and the body of what comes back until the server closes.
