@@ -163,6 +163,12 @@ fn life(chance: &mut Chance, end: End) -> Life {
         from..from + how_long
     });
     let stops = (0..chance.count(0..2)).map(|_| (chance.number(0..15_000) * 2 + 1, chance.number(1..60_000)));
+    // Who is asked to end while it is stopped, is asked in the moment of everything else that has become due: in what order
+    // it hears of all that is not for a seed to say.
+    let stops = stops.filter(|(at, how_long)| match end {
+        End::Asked { at: asked } => at + how_long < asked || *at > asked,
+        End::Quiet | End::Killed { .. } => true,
+    });
     Life { end, outage, stops: stops.collect() }
 }
 
