@@ -15,7 +15,7 @@ use crate::subject::Subject;
 use crate::system::foreign;
 
 /// Longest start of anything, and longest answer that is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// One who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
@@ -148,17 +148,6 @@ impl Bench {
         }
     }
 
-    /// A fake Bedrock of that pace.
-    pub(crate) fn bedrock(&self, pace: Pace) -> Result<Bedrock, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--play", "fake-bedrock", "--first-token", &pace.first_token.as_millis().to_string()]);
-        command.args(["--token", &pace.token.as_millis().to_string()]).stdout(Stdio::piped());
-        let mut process = Subject::start(&mut command)?;
-        let mut line = String::new();
-        BufReader::new(process.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Bedrock { process, port: line.trim().parse()? })
-    }
-
     /// Starts it, and waits until it is healthy.
     pub(crate) fn start(&self, contender: Contender, bedrock: &Bedrock) -> Result<Running, Failure> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -206,6 +195,21 @@ impl Bench {
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{bedrock}"))
             .stdout(Stdio::null());
         Ok(command)
+    }
+}
+
+// === impl Bedrock ===
+
+impl Bedrock {
+    /// One of that pace.
+    pub(crate) fn start(pace: Pace) -> Result<Self, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--play", "fake-bedrock", "--first-token", &pace.first_token.as_millis().to_string()]);
+        command.args(["--token", &pace.token.as_millis().to_string()]).stdout(Stdio::piped());
+        let mut process = Subject::start(&mut command)?;
+        let mut line = String::new();
+        BufReader::new(process.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        Ok(Self { process, port: line.trim().parse()? })
     }
 }
 

@@ -133,16 +133,14 @@ async fn client(format: Format, end: Instant, port: u16, contender: Contender) -
     let mut connection = None;
     // Once at least, however slow the others are.
     loop {
-        match tokio::time::timeout(PATIENCE, turn(&mut connection, format, port, contender)).await {
-            Ok(Ok(answered)) => {
-                seen.latency.record(microseconds(answered.whole))?;
-                seen.first_token.record(microseconds(answered.first_token))?;
-            }
-            Ok(Err(_)) | Err(_) => {
-                connection = None;
-                seen.failures += 1;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        let answered = tokio::time::timeout(PATIENCE, turn(&mut connection, format, port, contender)).await;
+        if let Ok(Ok(answered)) = answered {
+            seen.latency.record(microseconds(answered.whole))?;
+            seen.first_token.record(microseconds(answered.first_token))?;
+        } else {
+            connection = None;
+            seen.failures += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         if Instant::now() > end {
             return Ok(seen);

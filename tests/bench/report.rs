@@ -237,8 +237,8 @@ fn table(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> String {
         return String::new();
     }
     let line = |tag: &str, cells: Vec<String>| {
-        let cells: String = cells.iter().map(|cell| format!("<{tag}>{cell}</{tag}>")).collect();
-        format!("<tr>{cells}</tr>")
+        let cells = cells.join(&format!("</{tag}><{tag}>"));
+        format!("<tr><{tag}>{cells}</{tag}></tr>")
     };
     let head = line("th", head.iter().map(|&cell| cell.to_owned()).collect());
     let rows: String = rows.into_iter().map(|row| line("td", row)).collect();

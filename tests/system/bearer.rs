@@ -1,4 +1,4 @@
-//! An agent outside AgentCore that wants tokens: an issuer whose tokens PyJWT makes, and callers with good ones and bad ones.
+//! An agent outside AgentCore that wants tokens: an issuer whose tokens `PyJWT` makes, and callers with good ones and bad ones.
 
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{median, milliseconds, session};
 use crate::Failure;
-use crate::contender::{Bench, Contender, Running};
+use crate::contender::{Bedrock, Bench, Contender, Running};
 use crate::fake_bedrock::{Pace, ROUNDS};
 
 /// Messages in the session before the turn.
@@ -40,7 +40,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Growth>, Failure> {
 }
 
 fn history(bench: &Bench) -> Result<Vec<Growth>, Failure> {
-    let bedrock = bench.bedrock(Pace::default())?;
+    let bedrock = Bedrock::start(Pace::default())?;
     let running = bench.start(Contender::Ours, &bedrock)?;
     let turn = || timed(&running, &session(0), r#"{"prompt": "How was my week, in some twelve words or so?"}"#);
     let (mut messages, mut points) = (0, Vec::new());
@@ -57,7 +57,7 @@ fn history(bench: &Bench) -> Result<Vec<Growth>, Failure> {
 }
 
 fn tool_rounds(bench: &Bench) -> Result<Vec<Growth>, Failure> {
-    let bedrock = bench.bedrock(Pace::default())?;
+    let bedrock = Bedrock::start(Pace::default())?;
     let running = bench.start(Contender::Coach, &bedrock)?;
     let points = TOOL_ROUNDS.into_iter().map(|size| {
         let body = format!(r#"{{"prompt": "How tall am I in feet? {ROUNDS}{size}"}}"#);
@@ -68,7 +68,7 @@ fn tool_rounds(bench: &Bench) -> Result<Vec<Growth>, Failure> {
 }
 
 fn payload(bench: &Bench) -> Result<Vec<Growth>, Failure> {
-    let bedrock = bench.bedrock(Pace::default())?;
+    let bedrock = Bedrock::start(Pace::default())?;
     let mut points = Vec::new();
     for contender in [Contender::Ours, Contender::Tuned, Contender::Echo] {
         for size in PAYLOADS {
@@ -82,7 +82,7 @@ fn payload(bench: &Bench) -> Result<Vec<Growth>, Failure> {
 }
 
 fn sessions(bench: &Bench) -> Result<Vec<Growth>, Failure> {
-    let bedrock = bench.bedrock(Pace::default())?;
+    let bedrock = Bedrock::start(Pace::default())?;
     let running = bench.start(Contender::Ours, &bedrock)?;
     let (mut begun, mut points) = (0, Vec::new());
     for size in SESSIONS {

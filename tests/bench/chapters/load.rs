@@ -1,7 +1,7 @@
 //! Latency, throughput and CPU, the model at once.
 
 use crate::Failure;
-use crate::contender::Bench;
+use crate::contender::{Bedrock, Bench};
 use crate::fake_bedrock::Pace;
 use crate::load::{Format, Load, Outcome, hold};
 
@@ -15,7 +15,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Outcome>, Failure> {
         for clients in CLIENTS {
             for &contender in &bench.contenders {
                 if format == Format::Json || contender.streams() {
-                    let bedrock = bench.bedrock(Pace::default())?;
+                    let bedrock = Bedrock::start(Pace::default())?;
                     let running = bench.start(contender, &bedrock)?;
                     let warm_up = Load { clients: clients.min(10), format, time: bench.time / 10 };
                     hold(warm_up, &running, &bedrock)?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::session;
 use crate::Failure;
-use crate::contender::{Bench, Contender};
+use crate::contender::{Bedrock, Bench, Contender};
 use crate::fake_bedrock::Pace;
 use crate::subject::Footprint;
 
@@ -26,7 +26,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Memory>, Failure> {
 }
 
 fn of(bench: &Bench, contender: Contender, sessions: usize) -> Result<Memory, Failure> {
-    let bedrock = bench.bedrock(Pace::default())?;
+    let bedrock = Bedrock::start(Pace::default())?;
     let running = bench.start(contender, &bedrock)?;
     let idle = running.process.footprint()?;
     let turn = |number| running.turn(&session(number), r#"{"prompt": "Are you there?"}"#);

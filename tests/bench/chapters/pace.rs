@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::load::CLIENTS;
 use crate::Failure;
-use crate::contender::Bench;
+use crate::contender::{Bedrock, Bench};
 use crate::fake_bedrock::Pace;
 use crate::load::{Format, Load, Outcome, hold};
 
@@ -16,7 +16,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::new();
     for clients in CLIENTS {
         for &contender in bench.contenders.iter().filter(|contender| contender.streams()) {
-            let bedrock = bench.bedrock(PACE)?;
+            let bedrock = Bedrock::start(PACE)?;
             let running = bench.start(contender, &bedrock)?;
             let outcome = hold(Load { clients, format: Format::Sse, time: bench.time }, &running, &bedrock)?;
             eprintln!("   {} {clients}: first token {:.1} ms", contender.name(), outcome.first_token.p50);

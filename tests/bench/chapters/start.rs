@@ -32,7 +32,7 @@ pub(crate) struct Start {
 
 /// Starts each several times, with what it reads in the page cache, and without.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Start>, Failure> {
-    let bedrock = bench.bedrock(Pace::default())?;
+    let bedrock = Bedrock::start(Pace::default())?;
     let mut starts = Vec::new();
     for page_cache in [PageCache::Warm, PageCache::Evicted] {
         for &contender in &bench.contenders {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Refusal;
 
-/// What the path of a discovery document ends with (OpenID Connect Discovery 1.0, section 4), and AgentCore's
+/// What the path of a discovery document ends with (`OpenID` Connect Discovery 1.0, section 4), and AgentCore's
 /// `discoveryUrl` too.
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 

@@ -59,7 +59,7 @@ struct Claims {
     sub: String,
     /// The client it was issued to, as Amazon Cognito and RFC 9068 name it.
     client_id: Option<String>,
-    /// The same, as OpenID Connect names it.
+    /// The same, as `OpenID` Connect names it.
     azp: Option<String>,
 }
 

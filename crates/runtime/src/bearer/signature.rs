@@ -1,7 +1,7 @@
 //! Signatures of tokens, checked with ring, the one library for cryptography here.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
-use jsonwebtoken::errors::{ErrorKind, Result};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use ring::signature as ring;
 use signature::{Error, Verifier};
@@ -9,7 +9,7 @@ use signature::{Error, Verifier};
 static PROVIDER: CryptoProvider = CryptoProvider {
     // Tokens are checked here, and made elsewhere.
     signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
-    verifier_factory: verifier,
+    verifier_factory: |algorithm, key| Ok(Box::new(Checking { algorithm: *algorithm, key: key.clone() })),
     key_utils: KeyUtils::new_unimplemented(),
 };
 
@@ -24,10 +24,6 @@ struct Checking {
     key: DecodingKey,
 }
 
-fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    Ok(Box::new(Checking { algorithm: *algorithm, key: key.clone() }))
-}
-
 impl JwtVerifier for Checking {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -35,7 +31,7 @@ impl JwtVerifier for Checking {
 }
 
 impl Verifier<Vec<u8>> for Checking {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Error> {
         let checked = match self.key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => {
                 let key = ring::RsaPublicKeyComponents { n, e };
