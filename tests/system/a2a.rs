@@ -560,13 +560,18 @@ fn a_process_that_is_full_refuses_messages_and_still_cancels() {
 
 #[test]
 fn who_waits_for_a_new_task_and_leaves_cuts_it() {
-    let (_aws, agent) = falling_silent("0*", &[("MODEL_FIRST_TOKEN_TIMEOUT_SECONDS", "60")]);
-    let leaving = open(&agent, &call("message/send", &message("Hello!")));
-    until_status(&agent, "HealthyBusy");
+    let kept = [("MODEL_FIRST_TOKEN_TIMEOUT_SECONDS", "60"), ("BEDROCK_AGENTCORE_MEMORY_ID", "leaving-0123456789")];
+    let (_aws, agent) = falling_silent("0*", &kept);
+    let mut said = message("Hello!");
+    said["message"]["contextId"] = "of-one-who-leaves".into();
+    let leaving = open(&agent, &call("message/send", &said));
+    // The first that is told of a turn is that its session has been read.
+    agent.process.wait_for(r#""sessionId":"of-one-who-leaves""#, PATIENCE);
     drop(leaving);
     until_status(&agent, "Healthy");
     let (_, log) = agent.end();
     assert_eq!(lines(&log, "turn cut").len(), 1, "{log}");
+    assert_eq!(lines(&log, "the agent panicked").len(), 0, "{log}");
 }
 
 /// Connections broken at every stage: in a message's head, in its body, while its answer is waited for, and in the midst

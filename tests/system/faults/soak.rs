@@ -113,7 +113,9 @@ fn under_mixed_load_memory_and_open_files_stay_what_they_were() {
     let answered = answers.get(&200).copied().unwrap_or(0);
     assert!(answered * 2 > answers.values().sum(), "most are answered: {answers:?}");
     assert!(!answers.contains_key(&500), "nothing fails unexpectedly: {answers:?}");
-    let left = poll(PATIENCE, || (open_files(agent.process.id()) <= files).then_some(()));
+    // Connections to AWS stay for the next turns, as many as there once were at a time; a leak would be thousands.
+    let allowed = files + CALLERS;
+    let left = poll(PATIENCE, || (open_files(agent.process.id()) <= allowed).then_some(()));
     left.unwrap_or_else(|| {
         panic!("{} files are open, and were {files} after the warm-up", open_files(agent.process.id()))
     });

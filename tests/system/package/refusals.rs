@@ -33,7 +33,7 @@ fn an_agent_that_is_not_there_is_told_with_those_that_are() {
 #[test]
 fn a_feature_that_is_not_there_is_told_with_those_that_are() {
     let sentence = refused(&mut made::package(&repository(), &["test_agent", "--features", "mcp,grpc"]));
-    insta::assert_snapshot!(sentence, @"vitracka: test_agent has no feature grpc; its Cargo.toml has ag-ui, file-memory, mcp, websocket");
+    insta::assert_snapshot!(sentence, @"vitracka: test_agent has no feature grpc; its Cargo.toml has a2a, ag-ui, file-memory, jwt, mcp, websocket");
 }
 
 #[test]

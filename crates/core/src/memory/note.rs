@@ -47,6 +47,9 @@ impl Writing {
 
     /// Waits until the note is stored or lost, however long that takes.
     pub async fn ended(self) {
-        let _ = self.0.await;
+        // Whoever was patient may have heard of the end already, and it is told once.
+        if !self.0.is_terminated() {
+            let _ = self.0.await;
+        }
     }
 }

@@ -345,7 +345,10 @@ async fn a_note_is_read_as_it_was_written_last_and_is_no_conversation() {
         assert_eq!(note.text(), None);
         // Nobody waits for the first, and it comes first all the same.
         drop(sessions.keep(&mut note, "working".to_owned()));
-        assert_eq!(sessions.keep(&mut note, "done".to_owned()).patiently().await, Stored::Already);
+        let mut writing = sessions.keep(&mut note, "done".to_owned());
+        assert_eq!(writing.patiently().await, Stored::Already);
+        // The end has been told, and can be waited for all the same.
+        writing.ended().await;
 
         let others = Sessions::new(memory, ALL, Activity::default());
         let read = async |key| others.note(key).await.expect("read").text().map(str::to_owned);
