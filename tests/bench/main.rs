@@ -113,14 +113,18 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         eprintln!("== {chapter:?}");
         match chapter {
             Chapter::Start => report.starts = chapters::start::measure(&bench)?,
-            Chapter::Load => report.loads = chapters::load::measure(&bench)?,
-            Chapter::Pace => report.paced = chapters::pace::measure(&bench)?,
+            Chapter::Load => chapters::load::measure(&bench, |outcome| {
+                report.loads.push(outcome);
+                report.write()
+            })?,
+            Chapter::Pace => chapters::pace::measure(&bench, |outcome| {
+                report.paced.push(outcome);
+                report.write()
+            })?,
             Chapter::Memory => report.memory = chapters::memory::measure(&bench)?,
             Chapter::Growth => report.growth = chapters::growth::measure(&bench)?,
             Chapter::Size => report.sizes = chapters::size::measure(&bench)?,
         }
-        report.bars = bars::judge(&report);
-        // After every chapter, so that a run that is broken off has not been for nothing.
         report.write()?;
     }
     report.print();

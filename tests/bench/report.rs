@@ -6,7 +6,7 @@ use std::fs;
 use serde::Serialize;
 
 use crate::Failure;
-use crate::bars::Bar;
+use crate::bars::{self, Bar};
 use crate::chapters::growth::Growth;
 use crate::chapters::load::CLIENTS;
 use crate::chapters::memory::Memory;
@@ -60,8 +60,9 @@ impl Report {
         }
     }
 
-    /// Writes both files.
-    pub(crate) fn write(&self) -> Result<(), Failure> {
+    /// Judges what is known so far, and writes both files: a run that is broken off has not been for nothing.
+    pub(crate) fn write(&mut self) -> Result<(), Failure> {
+        self.bars = bars::judge(self);
         let folder = Bench::folder();
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("report.json"), serde_json::to_vec_pretty(self)?)?;

@@ -8,9 +8,8 @@ use crate::load::{Format, Load, Outcome, hold};
 /// How many clients at a time.
 pub(crate) const CLIENTS: [usize; 4] = [1, 10, 100, 1000];
 
-/// Holds every load on every contender, those of one load one after another.
-pub(crate) fn measure(bench: &Bench) -> Result<Vec<Outcome>, Failure> {
-    let mut outcomes = Vec::new();
+/// Holds every load on every contender, those of one load one after another, and tells each outcome when it is there.
+pub(crate) fn measure(bench: &Bench, mut tell: impl FnMut(Outcome) -> Result<(), Failure>) -> Result<(), Failure> {
     for format in [Format::Json, Format::Sse] {
         for clients in CLIENTS {
             for &contender in &bench.contenders {
@@ -21,10 +20,10 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Outcome>, Failure> {
                     hold(warm_up, &running, &bedrock)?;
                     let outcome = hold(Load { clients, format, time: bench.time }, &running, &bedrock)?;
                     eprintln!("   {} {clients} {format:?}: {:.1} a second", contender.name(), outcome.turns_per_second);
-                    outcomes.push(outcome);
+                    tell(outcome)?;
                 }
             }
         }
     }
-    Ok(outcomes)
+    Ok(())
 }
