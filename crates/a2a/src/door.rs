@@ -1,14 +1,12 @@
 //! The network: requests with what lets them in, and answers within bounds.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use agentcore_core::agent::Secret;
-use agentcore_core::aws::sigv4::{SigV4, Signable};
-use futures::future::BoxFuture;
+use agentcore_core::aws::sigv4::Signable;
+use agentcore_core::identity::{Identity, NoIdentity};
 use futures::{Stream, StreamExt as _};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 
@@ -24,29 +22,12 @@ const LARGEST: usize = 16_000_000;
 /// Names the session on AgentCore; to others it says nothing.
 const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 
-/// A bearer token, asked for before every request, so that it can change.
-pub trait BearerToken: Send + Sync + 'static {
-    /// The token as it is now. Must be quick: keep it until it ends.
-    ///
-    /// # Errors
-    /// Why there is none, as a sentence for the log.
-    fn token(&self) -> BoxFuture<'_, Result<Secret, String>>;
-}
-
 /// What is given as an agent's address is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not the address of an agent: give what stands before /.well-known/agent-card.json, like https://host/"
 )]
 pub struct AddressError(String);
-
-/// How we show who we are.
-#[derive(Clone)]
-pub(crate) enum Identity {
-    Nobody,
-    Bearer(Arc<dyn BearerToken>),
-    Signed(SigV4),
-}
 
 /// The way to an agent. Clones share its connections.
 #[derive(Clone)]
@@ -68,7 +49,9 @@ pub(crate) enum DoorError {
     #[error("its answer is longer than {LARGEST} bytes")]
     TooLong,
     #[error("we cannot show who we are: {0}")]
-    NoIdentity(String),
+    NoIdentity(#[from] NoIdentity),
+    #[error("the session's id cannot be a header")]
+    Session,
 }
 
 // === impl Door ===
@@ -132,26 +115,14 @@ impl Door {
         session: &str,
         body: &[u8],
     ) -> Result<HeaderMap, DoorError> {
-        let session = HeaderValue::from_str(session).map_err(no_identity)?;
+        let session = HeaderValue::from_str(session).map_err(|_| DoorError::Session)?;
         headers.insert(SESSION_ID, session);
-        match &self.identity {
-            Identity::Nobody => {}
-            Identity::Bearer(bearer) => {
-                let token = bearer.token().await.map_err(DoorError::NoIdentity)?;
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(no_identity)?;
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
-            Identity::Signed(signature) => {
-                let signed = {
-                    let pairs = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-                    let pairs: Vec<_> = pairs.collect();
-                    let signable = Signable { method, uri: url.as_str(), headers: &pairs, body };
-                    signature.sign(signable).await.map_err(no_identity)?
-                };
-                headers.extend(signed);
-            }
-        }
+        let shown = {
+            let pairs = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+            let pairs: Vec<_> = pairs.collect();
+            self.identity.headers(Signable { method, uri: url.as_str(), headers: &pairs, body }).await?
+        };
+        headers.extend(shown);
         Ok(headers)
     }
 
@@ -211,28 +182,10 @@ fn unreachable(error: reqwest::Error) -> DoorError {
     DoorError::Unreachable(error.without_url())
 }
 
-fn no_identity(error: impl fmt::Display) -> DoorError {
-    DoorError::NoIdentity(error.to_string())
-}
-
-impl BearerToken for Secret {
-    fn token(&self) -> BoxFuture<'_, Result<Secret, String>> {
-        Box::pin(async { Ok(self.clone()) })
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nobody => formatter.write_str("Nobody"),
-            Self::Bearer(_) => formatter.write_str("Bearer(…)"),
-            Self::Signed(signature) => signature.fmt(formatter),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use agentcore_core::agent::Secret;
+
     use super::*;
 
     fn url(text: &str) -> Url {

@@ -84,5 +84,6 @@ mod talk;
 mod wire;
 
 pub use agentcore_core::aws::sigv4::SigV4;
-pub use door::{AddressError, BearerToken};
+pub use agentcore_core::identity::BearerToken;
+pub use door::AddressError;
 pub use remote::{RemoteAgent, Timeouts};

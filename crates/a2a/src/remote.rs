@@ -15,9 +15,10 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 
 use crate::card::{Card, PATH};
-use crate::door::{AddressError, BearerToken, Door, Identity};
+use crate::door::{AddressError, Door};
 use crate::talk::{Said, Talk};
 use agentcore_core::aws::sigv4::SigV4;
+use agentcore_core::identity::{BearerToken, Identity};
 
 /// How long a card counts as read.
 const CARD_KEPT: Duration = Duration::from_mins(15);

@@ -5,6 +5,7 @@
 //! [`tool`]s. What was said is kept by a [`memory::SessionMemory`] in the form of
 //! [`history::CompleteTurn`]s; an answer may be given again by [`response_cache`]. Agents are put together
 //! with [`router`], which lets one of several answer, and [`delegate`], which makes one the tool of another.
+//! To servers of others we show who we are by an [`identity`]; [`chance`] makes ids that no snapshot repeats.
 //! This crate knows nothing of HTTP servers; the AWS SDK is seen in
 //! [`model::bedrock`], in the AgentCore store of [`memory`] and in [`aws`] only.
 
@@ -16,6 +17,7 @@ pub mod delegate;
 pub mod drive;
 pub mod guard;
 pub mod history;
+pub mod identity;
 pub mod memory;
 pub mod message;
 pub mod model;

@@ -5,14 +5,12 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcore_core::agent::Secret;
 use agentcore_core::aws::sigv4::{SigV4, Signable};
-use futures::future::BoxFuture;
+use agentcore_core::identity::{BearerToken, Identity};
 use futures::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
 use reqwest::{Client, Url, redirect};
@@ -42,27 +40,10 @@ pub struct HttpServer {
     identity: Identity,
 }
 
-/// A bearer token, asked for before every request, so that it can change.
-pub trait BearerToken: Send + Sync + 'static {
-    /// The token as it is now. Must be quick: keep it until it ends.
-    ///
-    /// # Errors
-    /// Why there is none, as a sentence for the log.
-    fn token(&self) -> BoxFuture<'_, Result<Secret, String>>;
-}
-
 /// What is given as a server's address is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not the address of an MCP server: give one like https://host/mcp")]
 pub struct AddressError(String);
-
-/// How we show who we are.
-#[derive(Clone)]
-enum Identity {
-    Nobody,
-    Bearer(Arc<dyn BearerToken>),
-    Signed(SigV4),
-}
 
 /// The network as rmcp sees it.
 #[derive(Clone)]
@@ -92,7 +73,7 @@ impl HttpServer {
         }
     }
 
-    /// Shows a bearer token: a [`Secret`], or a [`BearerToken`] that can change.
+    /// Shows a bearer token: a [`Secret`](agentcore_core::agent::Secret), or a [`BearerToken`] that can change.
     #[must_use]
     pub fn bearer(mut self, token: impl BearerToken) -> Self {
         self.identity = Identity::Bearer(Arc::new(token));
@@ -127,22 +108,6 @@ impl HttpServer {
     }
 }
 
-impl BearerToken for Secret {
-    fn token(&self) -> BoxFuture<'_, Result<Secret, String>> {
-        Box::pin(async { Ok(self.clone()) })
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nobody => formatter.write_str("Nobody"),
-            Self::Bearer(_) => formatter.write_str("Bearer(…)"),
-            Self::Signed(signature) => signature.fmt(formatter),
-        }
-    }
-}
-
 // === impl Door ===
 
 impl Door {
@@ -160,24 +125,13 @@ impl Door {
 
     /// The headers of rmcp's, and those that let the request in.
     async fn admitted(&self, mut headers: Headers, request: Request<'_>) -> HttpResult<Headers> {
-        match &self.identity {
-            Identity::Nobody => {}
-            Identity::Bearer(bearer) => {
-                let token = bearer.token().await.map_err(no_identity)?;
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(no_identity)?;
-                value.set_sensitive(true);
-                headers.insert(http::header::AUTHORIZATION, value);
-            }
-            Identity::Signed(signature) => {
-                let signed = {
-                    let mut all: Vec<(&str, &str)> = request.own_headers().collect();
-                    all.extend(headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))));
-                    let (method, uri, body) = (request.method, request.uri, request.body);
-                    signature.sign(Signable { method, uri, headers: &all, body }).await.map_err(no_identity)?
-                };
-                headers.extend(signed);
-            }
-        }
+        let shown = {
+            let mut all: Vec<(&str, &str)> = request.own_headers().collect();
+            all.extend(headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))));
+            let (method, uri, body) = (request.method, request.uri, request.body);
+            self.identity.headers(Signable { method, uri, headers: &all, body }).await.map_err(no_identity)?
+        };
+        headers.extend(shown);
         Ok(headers)
     }
 }
@@ -367,6 +321,8 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use agentcore_core::agent::Secret;
+
     use super::*;
 
     #[test]

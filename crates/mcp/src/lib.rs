@@ -112,6 +112,7 @@ mod stdio_server;
 mod tool;
 
 pub use agentcore_core::aws::sigv4::SigV4;
-pub use http_server::{AddressError, BearerToken, HttpServer};
+pub use agentcore_core::identity::BearerToken;
+pub use http_server::{AddressError, HttpServer};
 pub use server::{McpServer, Timeouts, Transport};
 pub use stdio_server::StdioServer;
