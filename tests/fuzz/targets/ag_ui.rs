@@ -12,11 +12,7 @@ use super::served::Served;
 const CODES: &[&str] =
     &["invalid_json", "invalid_encoding", "invalid_payload", "context_too_long", "nothing_asked", "payload_too_large"];
 
-static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| {
-    let aws = Aws::default();
-    let served = Served::agent(|| aws.coach().speaking(Protocol::AgUi));
-    (aws, served)
-});
+static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| Aws::behind_the_coach(Protocol::AgUi));
 
 pub(crate) fn run(bytes: &[u8]) {
     let (aws, served) = &*COACH;

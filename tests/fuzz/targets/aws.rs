@@ -7,14 +7,16 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use agentcore_runtime::Server;
 use agentcore_runtime::core::aws::Aws as CoreAws;
 use agentcore_runtime::core::memory::agentcore::AgentCoreMemory;
 use agentcore_runtime::core::model::bedrock::Bedrock;
 use agentcore_runtime::core::model::residency::{ModelId, Region, Residency};
 use agentcore_runtime::core::settings::ModelSettings;
+use agentcore_runtime::{Protocol, Server};
 use coach_companion::CoachCompanion;
 use serde_json::json;
+
+use super::served::Served;
 
 const MODEL: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
 
@@ -35,8 +37,14 @@ struct Script {
 // === impl Aws ===
 
 impl Aws {
-    /// The coach, with this AWS behind it.
-    pub(super) fn coach(&self) -> Server<CoachCompanion> {
+    /// An AWS, and the coach that is served before it.
+    pub(super) fn behind_the_coach(protocol: Protocol) -> (Self, Served) {
+        let aws = Self::default();
+        let served = Served::agent(|| aws.coach().speaking(protocol));
+        (aws, served)
+    }
+
+    fn coach(&self) -> Server<CoachCompanion> {
         let region = Region::parse("eu-west-1", Residency::Eu).expect("Ireland is in the EU");
         let aws = Arc::new(CoreAws::at(self.listen(), region.clone()));
         let settings = ModelSettings::new(ModelId::parse(MODEL, Residency::Eu).expect("a model"), region);

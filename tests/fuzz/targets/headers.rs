@@ -5,13 +5,11 @@ use std::sync::{Arc, LazyLock};
 
 use agentcore_runtime::Server;
 use agentcore_runtime::core::memory::process::ProcessMemory;
-use agentcore_runtime::core::message::{Message, StopReason, Usage};
-use agentcore_runtime::core::model::{Model, ModelAnswer, ModelError, ModelEvents, ModelRequest};
 use agentcore_runtime::prelude::*;
-use futures::future::BoxFuture;
 
 use super::answer;
 use super::served::Served;
+use super::yes::SaysYes;
 
 const SESSION: &[u8] = b"x-amzn-bedrock-agentcore-runtime-session-id: the-session-that-the-platform-named-0123";
 
@@ -37,27 +35,8 @@ impl Agent for Witness {
     }
 }
 
-/// Says yes.
-impl Model for Witness {
-    fn converse<'a>(&'a self, _: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
-        Box::pin(async {
-            Ok(ModelAnswer {
-                message: Message::assistant("Yes."),
-                stop_reason: StopReason::EndTurn,
-                usage: Usage::default(),
-                guardrail: None,
-                served: None,
-            })
-        })
-    }
-
-    fn converse_stream<'a>(&'a self, _: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
-        Box::pin(async { Ok(Box::pin(futures::stream::empty()) as ModelEvents) })
-    }
-}
-
 static WITNESS: LazyLock<Served> =
-    LazyLock::new(|| Served::agent(|| Server::new(Witness, Arc::new(Witness), Arc::new(ProcessMemory::default()))));
+    LazyLock::new(|| Served::agent(|| Server::new(Witness, Arc::new(SaysYes), Arc::new(ProcessMemory::default()))));
 
 pub(crate) fn run(bytes: &[u8]) {
     let lowered = bytes.to_ascii_lowercase();

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use agentcore_runtime::Protocol;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -18,11 +19,7 @@ const CODES: &[&str] = &["nothing_asked"];
 /// The same where not even the list of events makes sense.
 const CODES_OF_A_LIST: &[&str] = &["nothing_asked", "memory_unavailable", "internal_error"];
 
-static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| {
-    let aws = Aws::default();
-    let served = Served::agent(|| aws.coach());
-    (aws, served)
-});
+static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| Aws::behind_the_coach(Protocol::Http));
 
 pub(crate) fn run(bytes: &[u8]) {
     let (aws, served) = &*COACH;

@@ -10,12 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use agentcore_mcp::{HttpServer, McpServer, Timeouts};
-use agentcore_runtime::core::message::{Message, StopReason, Usage};
-use agentcore_runtime::core::model::{Model, ModelAnswer, ModelError, ModelEvents, ModelRequest};
 use agentcore_runtime::core::tool::ToolCall;
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use super::yes::SaysYes;
 
 /// Much is taken from a list; this many are called.
 const CALLED: usize = 2;
@@ -37,27 +36,6 @@ static RUNTIME: LazyLock<(Runtime, String)> = LazyLock::new(|| {
     });
     (runtime.expect("the system has threads"), format!("http://{address}/mcp"))
 });
-
-/// Nobody asks it.
-struct NoModel;
-
-impl Model for NoModel {
-    fn converse<'a>(&'a self, _: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
-        Box::pin(async {
-            Ok(ModelAnswer {
-                message: Message::assistant("Yes."),
-                stop_reason: StopReason::EndTurn,
-                usage: Usage::default(),
-                guardrail: None,
-                served: None,
-            })
-        })
-    }
-
-    fn converse_stream<'a>(&'a self, _: &'a ModelRequest) -> BoxFuture<'a, Result<ModelEvents, ModelError>> {
-        Box::pin(async { Ok(Box::pin(futures::stream::empty()) as ModelEvents) })
-    }
-}
 
 pub(crate) fn run(bytes: &[u8]) {
     let (runtime, address) = &*RUNTIME;
@@ -83,7 +61,7 @@ pub(crate) fn run(bytes: &[u8]) {
         }
         for tool in tools.iter().take(CALLED) {
             // Whatever it is, it is something.
-            let _ = tool.call(ToolCall::alone(json!({}), Arc::new(NoModel))).await;
+            let _ = tool.call(ToolCall::alone(json!({}), Arc::new(SaysYes))).await;
         }
     });
 }

@@ -10,11 +10,7 @@ use super::served::Served;
 
 const LINES: &[u8] = b"content-type: application/json\r\naccept: application/json, text/event-stream";
 
-static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| {
-    let aws = Aws::default();
-    let served = Served::agent(|| aws.coach().speaking(Protocol::Mcp));
-    (aws, served)
-});
+static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| Aws::behind_the_coach(Protocol::Mcp));
 
 pub(crate) fn run(bytes: &[u8]) {
     let (aws, served) = &*COACH;

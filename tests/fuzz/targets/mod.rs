@@ -4,6 +4,7 @@
 //! for as long as one lets it; `cargo test` calls them with the inputs that were kept (`../corpus`). To add one, write
 //! a file here and name it in [`ALL`].
 
+mod a2a;
 mod ag_ui;
 mod answer;
 mod aws;
@@ -18,6 +19,7 @@ mod sentinel;
 mod served;
 mod settings;
 mod websocket;
+mod yes;
 
 /// Something that reads what others wrote.
 pub(crate) struct Target {
@@ -29,6 +31,7 @@ pub(crate) struct Target {
 
 /// All of them.
 pub(crate) const ALL: &[Target] = &[
+    Target { name: "a2a", run: a2a::run },
     Target { name: "ag_ui", run: ag_ui::run },
     Target { name: "headers", run: headers::run },
     Target { name: "history", run: history::run },

@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use agentcore_runtime::Protocol;
+
 use super::answer;
 use super::aws::{Aws, framed};
 use super::served::Served;
@@ -11,11 +13,7 @@ use super::served::Served;
 /// What may be told of a model that makes no sense.
 const CODES: &[&str] = &["model_unavailable", "model_throttled", "model_timeout", "model_refused", "context_too_long"];
 
-static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| {
-    let aws = Aws::default();
-    let served = Served::agent(|| aws.coach());
-    (aws, served)
-});
+static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| Aws::behind_the_coach(Protocol::Http));
 
 pub(crate) fn run(bytes: &[u8]) {
     let (aws, served) = &*COACH;

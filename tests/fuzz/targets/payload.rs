@@ -3,6 +3,8 @@
 
 use std::sync::LazyLock;
 
+use agentcore_runtime::Protocol;
+
 use super::answer;
 use super::aws::Aws;
 use super::served::Served;
@@ -11,11 +13,7 @@ use super::served::Served;
 const CODES: &[&str] =
     &["invalid_json", "invalid_encoding", "invalid_payload", "context_too_long", "nothing_asked", "payload_too_large"];
 
-static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| {
-    let aws = Aws::default();
-    let served = Served::agent(|| aws.coach());
-    (aws, served)
-});
+static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| Aws::behind_the_coach(Protocol::Http));
 
 pub(crate) fn run(bytes: &[u8]) {
     let (aws, served) = &*COACH;

@@ -6,6 +6,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::LazyLock;
 
+use agentcore_runtime::Protocol;
 use serde_json::Value;
 
 use super::aws::Aws;
@@ -20,11 +21,7 @@ const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: up
 /// The codes by which a connection may be closed: never 1011, which is a failure of ours.
 const CODES: [u16; 8] = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1013];
 
-static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| {
-    let aws = Aws::default();
-    let served = Served::agent(|| aws.coach());
-    (aws, served)
-});
+static COACH: LazyLock<(Aws, Served)> = LazyLock::new(|| Aws::behind_the_coach(Protocol::Http));
 
 pub(crate) fn run(bytes: &[u8]) {
     let (aws, served) = &*COACH;
