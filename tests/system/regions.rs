@@ -1,14 +1,15 @@
-//! A model is asked in another region when its own fails: `MODEL_FALLBACKS=PROFILE@REGION`, as the service would
-//! see it. Regions share one address here, so they are told apart as AWS tells them apart: by what a call is signed
-//! for.
+//! Where a model is asked and who asks, as the service would see it: in another region when its own fails
+//! (`MODEL_FALLBACKS=PROFILE@REGION`), at an address of its own, with a key in place of a signature. Regions share one
+//! address here, so they are told apart as AWS tells them apart: by what a call is signed for.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, agent_command};
 use crate::local_aws::LocalAws;
+use crate::process::free_port;
 
 const SESSION: &str = "a-session-of-the-tests-of-regions-0123456789";
 const PROFILE: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
@@ -16,7 +17,8 @@ const PROFILE: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
 /// What stands before a local AWS: in one region nothing works, and every other one is passed on to.
 struct Regions {
     port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
+    /// By whom each call says it is.
+    callers: Arc<Mutex<Vec<String>>>,
 }
 
 // === impl Regions ===
@@ -25,8 +27,8 @@ impl Regions {
     fn before(aws: &LocalAws, down: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (upstream, seen) = (aws.port(), Arc::clone(&asked));
+        let callers: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (upstream, seen) = (aws.port(), Arc::clone(&callers));
         // It ends with the test's process.
         thread::spawn(move || {
             for connection in listener.incoming() {
@@ -34,20 +36,26 @@ impl Regions {
                 thread::spawn(move || pass_on(connection.expect("a connection"), upstream, down, &seen));
             }
         });
-        Self { port, asked }
+        Self { port, callers }
     }
 
+    fn callers(&self) -> Vec<String> {
+        self.callers.lock().expect("no panic").clone()
+    }
+
+    /// The regions that calls were signed for.
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("no panic").clone()
+        self.callers().iter().map(|caller| signed_for(caller).expect("a signature").to_owned()).collect()
     }
 }
 
 /// Answers one request: with a refusal where it is signed for `down`.
 fn pass_on(mut caller: TcpStream, upstream: u16, down: &str, seen: &Mutex<Vec<String>>) {
     let Some(request) = read_request(&mut caller) else { return };
-    let region = signed_for(&request);
-    seen.lock().expect("no panic").push(region.clone());
-    if region == down {
+    let authorization = authorization(&request);
+    let is_down = signed_for(&authorization) == Some(down);
+    seen.lock().expect("no panic").push(authorization);
+    if is_down {
         let body = r#"{"message":"Bedrock is unable to process your request."}"#;
         let refusal = format!(
             "HTTP/1.1 503 Service Unavailable\r\nx-amzn-errortype: ServiceUnavailableException\r\nconnection: close\r\n\
@@ -84,11 +92,15 @@ fn read_request(caller: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-/// The region in the scope of the signature: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
-fn signed_for(request: &[u8]) -> String {
+fn authorization(request: &[u8]) -> String {
     let text = String::from_utf8_lossy(request);
-    let (_, scope) = text.split_once("Credential=").unwrap_or_else(|| panic!("not signed: {text}"));
-    scope.split('/').nth(2).expect("a region").to_owned()
+    let header = text.lines().find_map(|line| line.strip_prefix("authorization: "));
+    header.unwrap_or_else(|| panic!("nobody calls: {text}")).to_owned()
+}
+
+/// The region in the scope of the signature: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
+fn signed_for(authorization: &str) -> Option<&str> {
+    authorization.split_once("Credential=")?.1.split('/').nth(2)
 }
 
 #[test]
@@ -120,4 +132,73 @@ fn given_a_model_that_answers_then_no_other_region_hears_of_it() {
         Agent::start("test_agent", &format!("http://127.0.0.1:{}", regions.port), &[("MODEL_FALLBACKS", &fallbacks)]);
     agent.say(SESSION, "Hello!");
     assert_eq!(regions.asked(), ["eu-west-1"]);
+}
+
+/// Given addresses for all services and for Bedrock alone, in variables or in a profile, then the one for Bedrock is nearer.
+#[test]
+fn an_address_of_bedrocks_own_is_nearer_than_that_of_all_services() {
+    let aws = LocalAws::start();
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let regions = Regions::before(&aws, "nowhere");
+    let address = format!("http://127.0.0.1:{}", regions.port);
+    let agent = Agent::start("test_agent", &nobody, &[("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &address)]);
+    agent.say(SESSION, "Hello!");
+    assert_eq!(regions.callers().len(), 1);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config");
+    let settings =
+        format!("[default]\nservices = ours\n[services ours]\nbedrock_runtime =\n  endpoint_url = {address}\n");
+    std::fs::write(&file, settings).expect("the folder can be written to");
+    let file = file.to_str().expect("a path of letters");
+    let mut command = agent_command("test_agent", &nobody, &[("AWS_CONFIG_FILE", file)]);
+    command.env_remove("AWS_ENDPOINT_URL");
+    Agent::start_command("test_agent", command).say(SESSION, "Hello!");
+    assert_eq!(regions.callers().len(), 2);
+}
+
+#[test]
+fn an_api_key_of_bedrocks_takes_the_place_of_the_signature_and_is_in_no_log() {
+    let aws = LocalAws::start();
+    let regions = Regions::before(&aws, "nowhere");
+    let address = format!("http://127.0.0.1:{}", regions.port);
+    let agent = Agent::start("test_agent", &address, &[("AWS_BEARER_TOKEN_BEDROCK", "a-key-of-the-tests")]);
+    agent.say(SESSION, "Hello!");
+    assert_eq!(regions.callers(), ["Bearer a-key-of-the-tests"]);
+    let (_, log) = agent.end();
+    assert!(!log.contains("a-key-of-the-tests"), "{log}");
+}
+
+/// Given credentials that end soon, as a role's do, then they are asked for again before they end, and not for every call.
+#[test]
+fn credentials_are_asked_for_again_when_they_end_and_not_before() {
+    let aws = LocalAws::start();
+    let regions = Regions::before(&aws, "nowhere");
+    let address = format!("http://127.0.0.1:{}", regions.port);
+    let agent_with = |lasting: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (asked, config) = (folder.path().join("asked"), folder.path().join("config"));
+        let program = folder.path().join("credentials");
+        // A program that is a role: each time it is asked it gives another key, good for so long.
+        let script = format!(
+            "#!/bin/sh\necho asked >> {asked}\nend=$(date -u -d '{lasting}' +%Y-%m-%dT%H:%M:%SZ)\n\
+             printf '{{\"Version\":1,\"AccessKeyId\":\"key-%s\",\"SecretAccessKey\":\"none\",\"SessionToken\":\"none\",\
+             \"Expiration\":\"%s\"}}' $(wc -l < {asked}) $end\n",
+            asked = asked.display()
+        );
+        std::fs::write(&program, script).expect("the folder can be written to");
+        std::fs::write(&config, format!("[default]\ncredential_process = sh {}\n", program.display()))
+            .expect("likewise");
+        let config = config.to_str().expect("a path of letters");
+        let mut command = agent_command("test_agent", &address, &[("AWS_CONFIG_FILE", config)]);
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        let agent = Agent::start_command("test_agent", command);
+        for words in ["Hello!", "And again", "Once more"] {
+            agent.say(SESSION, words);
+        }
+        std::fs::read_to_string(asked).expect("it was asked").lines().count()
+    };
+    assert_eq!(agent_with("+1 hour"), 1);
+    // Ten seconds are not trusted.
+    assert_eq!(agent_with("+5 seconds"), 3);
 }

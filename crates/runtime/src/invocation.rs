@@ -323,7 +323,8 @@ impl<A: Agent> Invoker<A> {
         };
         let performance =
             Performance { agent: A::NAME, sessions: self.sessions.clone(), answers: Arc::clone(&self.answers), stage };
-        let turn = performance.turn(accepted, place).in_current_span();
+        // A turn is large, and what is spawned is moved several times: that is, its address is.
+        let turn = Box::pin(performance.turn(accepted, place)).in_current_span();
         let end = self.turns.spawn_on(turn, &self.work);
         Invocation { events, began: Instant::now(), end, _cut: cut.drop_guard() }
     }

@@ -3,7 +3,9 @@
 //! AgentCore may snapshot a started process and revive it days later in many places, so connections and
 //! credentials are made when they are first needed, not at start-up.
 
+mod credentials;
 pub mod exchange;
+pub(crate) mod service;
 pub mod sigv4;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_smithy_types::{Document, Number};
 use tokio::sync::OnceCell;
 
+use self::credentials::KeptCredentials;
 use crate::model::residency::Region;
 
 /// How long a connection to AWS may take to open. Within a region it takes milliseconds.
@@ -71,7 +74,7 @@ impl Aws {
             let nobody = Credentials::new("local", "local", None, None, "local");
             loader = loader.endpoint_url(endpoint).credentials_provider(nobody);
         }
-        loader
+        let config = loader
             .region(aws_config::Region::new(self.region.as_str().to_owned()))
             .http_client(http)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -79,21 +82,10 @@ impl Aws {
             // Silence in an answer is bounded by the operator's own settings.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()
-            .await
-    }
-}
-
-/// A JSON value as the SDK takes it.
-pub(crate) fn document(value: serde_json::Value) -> Document {
-    use serde_json::Value;
-    match value {
-        Value::Null => Document::Null,
-        Value::Bool(value) => Document::Bool(value),
-        Value::Number(number) => Document::Number(document_number(&number)),
-        Value::String(text) => Document::String(text),
-        Value::Array(items) => Document::Array(items.into_iter().map(document).collect()),
-        Value::Object(members) => {
-            Document::Object(members.into_iter().map(|(name, value)| (name, document(value))).collect())
+            .await;
+        match config.credentials_provider() {
+            Some(provider) => config.into_builder().credentials_provider(KeptCredentials::of(provider)).build(),
+            None => config,
         }
     }
 }
@@ -110,14 +102,6 @@ pub(crate) fn json(document: Document) -> serde_json::Value {
         Document::String(text) => Value::String(text),
         Document::Array(items) => items.into_iter().map(json).collect(),
         Document::Object(members) => members.into_iter().map(|(name, value)| (name, json(value))).collect(),
-    }
-}
-
-fn document_number(number: &serde_json::Number) -> Number {
-    match (number.as_u64(), number.as_i64()) {
-        (Some(number), _) => Number::PosInt(number),
-        (None, Some(number)) => Number::NegInt(number),
-        (None, None) => Number::Float(number.as_f64().unwrap_or(f64::NAN)),
     }
 }
 

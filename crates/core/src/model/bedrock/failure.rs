@@ -1,11 +1,12 @@
 //! How Bedrock fails, sorted by what can be done about it.
 
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError as StreamFailure;
-use aws_smithy_runtime_api::http::Response as HttpResponse;
+use http::HeaderMap;
+use http::response::Parts;
+use serde::Deserialize;
 
-use crate::aws::{chain, innermost};
+use crate::aws::exchange::ExchangeError;
+use crate::aws::service::CallError;
+use crate::aws::sigv4::SigningError;
 use crate::model::ModelError;
 
 /// Where an error happened, for its advice.
@@ -15,38 +16,59 @@ pub(super) struct Asked {
     pub(super) region: String,
 }
 
+/// What a refusal says of itself.
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(alias = "Message")]
+    message: Option<String>,
+    #[serde(rename = "__type", alias = "code")]
+    code: Option<String>,
+}
+
 // === impl Asked ===
 
 impl Asked {
-    /// A call that was never answered, or was answered with a refusal.
-    pub(super) fn failed<E>(&self, error: &SdkError<E, HttpResponse>) -> ModelError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+    /// A call that was never answered.
+    pub(super) fn unanswered(&self, error: &CallError) -> ModelError {
         match error {
-            SdkError::ServiceError(refusal) => {
-                let wait = refusal.raw().headers().get("retry-after").and_then(|value| value.parse().ok());
-                self.refused(refusal.err().code(), reason(refusal.err()), wait)
+            CallError::Identity(SigningError::Request(reason)) => {
+                ModelError::InvalidRequest { model: self.model.clone(), reason: reason.clone() }
             }
-            SdkError::ResponseError(_) => ModelError::BrokenStream { reason: innermost(error) },
-            other if is_about_credentials(other) => ModelError::NoCredentials { reason: innermost(error) },
-            _ => ModelError::Unreachable { reason: innermost(error) },
+            CallError::Identity(error) => ModelError::NoCredentials { reason: crate::aws::innermost(error) },
+            CallError::Exchange(error) => ModelError::Unreachable { reason: error.to_string() },
         }
     }
 
-    /// An answer that broke off in the middle.
-    pub(super) fn broke_off<R: std::fmt::Debug + 'static>(&self, error: &SdkError<StreamFailure, R>) -> ModelError {
-        match error {
-            SdkError::ServiceError(refusal) => self.refused(name_in_stream(refusal.err()), reason(refusal.err()), None),
-            _ => ModelError::BrokenStream { reason: innermost(error) },
+    /// A call that was answered with a refusal.
+    pub(super) fn refused(&self, head: &Parts, body: &[u8]) -> ModelError {
+        let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+        let named = header(&head.headers, "x-amzn-errortype").or(refusal.code.as_deref());
+        let code = named.map(bare).unwrap_or_default();
+        let reason = match refusal.message {
+            Some(message) => message,
+            None if code.is_empty() => format!("no reason given (HTTP {})", head.status.as_u16()),
+            None => code.to_owned(),
+        };
+        let retry_after = header(&head.headers, "retry-after").and_then(|seconds| seconds.parse().ok());
+        self.sorted(code, reason, retry_after)
+    }
+
+    /// An answer that breaks off with an exception; in mid-stream their names begin small.
+    pub(super) fn broke_off(&self, exception: &str, body: &[u8]) -> ModelError {
+        let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+        let mut code = bare(exception).to_owned();
+        if let Some(first) = code.get_mut(..1) {
+            first.make_ascii_uppercase();
         }
+        let reason = refusal.message.unwrap_or_else(|| code.clone());
+        self.sorted(&code, reason, None)
     }
 
     /// Sorts a refusal by Bedrock's name for it and, where that says too little, by its sentence.
-    fn refused(&self, code: Option<&str>, reason: String, retry_after: Option<u64>) -> ModelError {
+    fn sorted(&self, code: &str, reason: String, retry_after: Option<u64>) -> ModelError {
         let model = self.model.clone();
         let says = |part: &str| reason.to_ascii_lowercase().contains(part);
-        match code.unwrap_or_default() {
+        match code {
             "ThrottlingException" | "TooManyRequestsException" | "ServiceQuotaExceededException" => {
                 ModelError::Throttled { model, retry_after }
             }
@@ -71,23 +93,22 @@ impl Asked {
     }
 }
 
-/// In mid-stream an exception is named by its frame's header, which the SDK turns into a variant and keeps
-/// nowhere as text.
-fn name_in_stream(failure: &StreamFailure) -> Option<&str> {
-    match failure {
-        StreamFailure::InternalServerException(_) => Some("InternalServerException"),
-        StreamFailure::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
-        StreamFailure::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
-        StreamFailure::ThrottlingException(_) => Some("ThrottlingException"),
-        StreamFailure::ValidationException(_) => Some("ValidationException"),
-        other => other.code(),
-    }
+/// An answer that is none, or no whole one.
+pub(super) fn broken(error: &ExchangeError) -> ModelError {
+    ModelError::BrokenStream { reason: error.to_string() }
 }
 
-fn reason(error: &impl ProvideErrorMetadata) -> String {
-    error.message().or(error.code()).unwrap_or("no reason given").to_owned()
+/// An answer that makes no sense.
+pub(super) fn senseless(error: &serde_json::Error) -> ModelError {
+    ModelError::BrokenStream { reason: format!("the answer is not what Converse answers: {error}") }
 }
 
-fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    chain(error).any(<dyn std::error::Error + 'static>::is::<CredentialsError>)
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A name may come with its namespace before it and an address behind it.
+fn bare(name: &str) -> &str {
+    let without_address = name.split(':').next().unwrap_or_default();
+    without_address.rsplit('#').next().unwrap_or_default().trim()
 }

@@ -1,10 +1,11 @@
 //! Claude through Bedrock's Converse and ConverseStream.
 //!
-//! The only room that knows the SDK's types for models: it translates what is asked (`request`), what is
-//! answered (`answer`) and how it fails (`failure`), and bounds how long a silent model is waited for.
+//! The only room that knows their wire: it writes what is asked (`request`), reads what is answered (`answer`, and the
+//! frames of a stream in `events`) and how it fails (`failure`), and bounds how long a silent model is waited for.
 
 mod answer;
 mod cache;
+mod events;
 mod failure;
 mod guardrail;
 mod request;
@@ -13,25 +14,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamOutput as StreamOutput;
-use aws_sdk_bedrockruntime::types as sdk;
-use aws_sdk_bedrockruntime::{Client, Config};
-use aws_smithy_types::retry::RetryConfig;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
-use tokio::sync::OnceCell;
+use http::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::answer::{event_from, message_from, usage_from};
+use self::answer::{Answer, Count, event};
 use self::cache::CachePlan;
-use self::failure::Asked;
-use self::request::Asking;
+use self::events::{Events, Frame, FrameError};
+use self::failure::{Asked, broken, senseless};
+use self::guardrail::Guardrail;
+use self::request::{Asking, Counting};
 use super::capabilities::{Capabilities, foundation_model};
 use super::{Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest};
 use crate::aws::Aws;
-use crate::message::Usage;
+use crate::aws::exchange::Body;
+use crate::aws::service::{Service, ServiceNames};
 use crate::model::residency::ModelId;
 use crate::settings::{GuardrailSettings, ModelSettings, Patience};
+
+/// The id has its blank written as in configuration files; AWS's crate would look there for a hyphen, which none has.
+const BEDROCK: ServiceNames = ServiceNames { id: "Bedrock_Runtime", host: "bedrock-runtime", signing: "bedrock" };
+
+const JSON: &str = "application/json";
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 /// One model or inference profile of Bedrock.
 #[derive(Debug)]
@@ -41,8 +49,7 @@ pub struct Bedrock {
     guardrail: Option<GuardrailSettings>,
     /// Set once the service has said that it does not count this model's tokens.
     does_not_count: AtomicBool,
-    aws: Arc<Aws>,
-    client: OnceCell<Client>,
+    service: Service,
 }
 
 // === impl Bedrock ===
@@ -60,27 +67,17 @@ impl Bedrock {
             patience: settings.patience,
             guardrail: settings.guardrail.clone(),
             does_not_count: AtomicBool::new(false),
-            aws,
-            client: OnceCell::new(),
+            service: Service::new(BEDROCK, aws),
         }
     }
 
-    async fn client(&self) -> &Client {
-        self.client.get_or_init(|| async { Client::from_conf(self.configured().await) }).await
-    }
-
-    /// A call is made once: [`super::resilient`] tries again, with the whole answer in view.
-    async fn configured(&self) -> Config {
-        let shared = self.aws.config().await;
-        aws_sdk_bedrockruntime::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build()
-    }
-
     fn asked(&self) -> Asked {
-        Asked { model: self.model_id.to_string(), region: self.aws.region().to_owned() }
+        Asked { model: self.model_id.to_string(), region: self.service.region().to_owned() }
     }
 
-    fn asking(&self, request: &ModelRequest) -> Result<Asking, ModelError> {
-        Asking::new(request, &CachePlan::new(request, Capabilities::of(self.model_id.as_str()).cache))
+    /// Where a prompt is worth caching.
+    fn cache_plan(&self, request: &ModelRequest) -> CachePlan {
+        CachePlan::new(request, Capabilities::of(self.model_id.as_str()).cache)
     }
 
     /// Tokens belong to the model, and CountTokens knows no profiles: it is asked for the model behind one.
@@ -88,21 +85,15 @@ impl Bedrock {
         if self.does_not_count.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let asking = Asking::new(request, &CachePlan::none())?;
-        let conversation = sdk::ConverseTokensRequest::builder()
-            .set_system(asking.system)
-            .set_messages(Some(asking.messages))
-            .set_tool_config(asking.tools)
-            .build();
         let model = foundation_model(self.model_id.as_str());
-        let input = sdk::CountTokensInput::Converse(conversation);
-        let call = self.client().await.count_tokens().model_id(model).input(input);
         let patience = self.patience.first_token;
-        let counted = timeout(patience, call.send())
+        let counting =
+            async { self.whole(self.call(model, "count-tokens", JSON, &Counting::new(request)).await?).await };
+        let counted = timeout(patience, counting)
             .await
             .map_err(|_| silent("the count of tokens", patience, Patience::FIRST_TOKEN))?;
-        match counted.map_err(|error| self.asked().failed(&error)) {
-            Ok(counted) => Ok(u64::try_from(counted.input_tokens).ok()),
+        match counted {
+            Ok(counted) => Ok(Count::tokens(&counted)),
             Err(error) if is_for_good(&error) => {
                 self.does_not_count.store(true, Ordering::Relaxed);
                 tracing::info!(model, error_type = error.name(), error = %error, "tokens are estimated, not counted");
@@ -113,58 +104,63 @@ impl Bedrock {
     }
 
     async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        let asking = self.asking(request)?;
-        let call = self
-            .client()
-            .await
-            .converse()
-            .model_id(self.model_id.as_str())
-            .set_system(asking.system)
-            .set_messages(Some(asking.messages))
-            .inference_config(asking.inference)
-            .set_tool_config(asking.tools)
-            .set_guardrail_config(self.guardrail.as_ref().map(guardrail::for_whole));
+        let guardrail = self.guardrail.as_ref().map(Guardrail::for_whole);
+        let asking = Asking::new(request, &self.cache_plan(request), guardrail);
         let patience = self.patience.whole_answer;
-        let output = timeout(patience, call.send())
+        let model = self.model_id.as_str();
+        let answering = async { self.whole::<Answer>(self.call(model, "converse", JSON, &asking).await?).await };
+        let answer = timeout(patience, answering)
             .await
-            .map_err(|_| silent("the answer", patience, Patience::WHOLE_ANSWER))?
-            .map_err(|error| self.asked().failed(&error))?;
-        let message = match output.output {
-            Some(sdk::ConverseOutput::Message(message)) => message_from(message),
-            _ => {
-                return Err(ModelError::BrokenStream { reason: "the answer holds no message".into() });
-            }
-        };
-        Ok(ModelAnswer {
-            message,
-            stop_reason: output.stop_reason.as_str().into(),
-            usage: output.usage.as_ref().map_or(Usage::UNKNOWN, |usage| usage_from(usage, self.model_id.as_str())),
-            guardrail: output.trace.and_then(|trace| trace.guardrail).map(|found| guardrail::trace_from(&found)),
-            served: None,
-        })
+            .map_err(|_| silent("the answer", patience, Patience::WHOLE_ANSWER))??;
+        Ok(answer.into_ours(model))
     }
 
     async fn ask_streaming(&self, request: &ModelRequest) -> Result<ModelEvents, ModelError> {
-        let asking = self.asking(request)?;
-        let call = self
-            .client()
-            .await
-            .converse_stream()
-            .model_id(self.model_id.as_str())
-            .set_system(asking.system)
-            .set_messages(Some(asking.messages))
-            .inference_config(asking.inference)
-            .set_tool_config(asking.tools)
-            .set_guardrail_config(self.guardrail.as_ref().map(guardrail::for_stream));
+        let guardrail = self.guardrail.as_ref().map(Guardrail::for_stream);
+        let asking = Asking::new(request, &self.cache_plan(request), guardrail);
         let patience = self.patience;
         let first_due = Instant::now() + patience.first_token;
-        let output = timeout_at(first_due, call.send())
+        let call = self.call(self.model_id.as_str(), "converse-stream", EVENT_STREAM, &asking);
+        let answer = timeout_at(first_due, call)
             .await
-            .map_err(|_| silent("the first token", patience.first_token, Patience::FIRST_TOKEN))?
-            .map_err(|error| self.asked().failed(&error))?;
-        let reading = Reading { output, asked: self.asked(), patience, first_due: Some(first_due), over: false };
+            .map_err(|_| silent("the first token", patience.first_token, Patience::FIRST_TOKEN))??;
+        let events = Events::new(answer.into_body());
+        let reading = Reading { events, asked: self.asked(), patience, first_due: Some(first_due), over: false };
         Ok(stream::unfold(reading, Reading::next).boxed())
     }
+
+    /// A call is made once: [`super::resilient`] tries again, with the whole answer in view.
+    async fn call(
+        &self,
+        model: &str,
+        operation: &str,
+        accept: &'static str,
+        asking: &impl Serialize,
+    ) -> Result<Response<Body>, ModelError> {
+        let body = serde_json::to_vec(asking).map_err(|error| ModelError::InvalidRequest {
+            model: self.model_id.to_string(),
+            reason: error.to_string(),
+        })?;
+        let path = format!("/model/{}/{operation}", in_path(model));
+        let called = self.service.post(&path, accept, body.into()).await;
+        let answer = called.map_err(|error| self.asked().unanswered(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        let body = body.whole().await.map_err(|error| broken(&error))?;
+        Err(self.asked().refused(&head, &body))
+    }
+
+    async fn whole<T: DeserializeOwned>(&self, answer: Response<Body>) -> Result<T, ModelError> {
+        let body = answer.into_body().whole().await.map_err(|error| broken(&error))?;
+        serde_json::from_slice(&body).map_err(|error| senseless(&error))
+    }
+}
+
+/// An id or ARN as one segment of a path: of what may stand in a [`ModelId`], these two may not stand there.
+fn in_path(model_id: &str) -> String {
+    model_id.replace(':', "%3A").replace('/', "%2F")
 }
 
 impl Model for Bedrock {
@@ -194,7 +190,7 @@ fn is_for_good(error: &ModelError) -> bool {
 
 /// A streamed answer while it is read.
 struct Reading {
-    output: StreamOutput,
+    events: Events,
     asked: Asked,
     patience: Patience,
     /// When the first event must have come; none once it has.
@@ -207,22 +203,28 @@ impl Reading {
     async fn next(mut self) -> Option<(Result<ModelEvent, ModelError>, Self)> {
         while !self.over {
             match self.receive().await {
-                Ok(Some(event)) => {
-                    if let Some(event) = event_from(event, &self.asked.model) {
-                        return Some((Ok(event), self));
-                    }
+                Ok(Some(Frame::Event { name, told })) => match event(&name, &told, &self.asked.model) {
+                    Ok(Some(event)) => return Some((Ok(event), self)),
+                    Ok(None) => {}
+                    Err(error) => return Some(self.broken(senseless(&error))),
+                },
+                Ok(Some(Frame::Exception { name, told })) => {
+                    let error = self.asked.broke_off(&name, &told);
+                    return Some(self.broken(error));
                 }
                 Ok(None) => return None,
-                Err(error) => {
-                    self.over = true;
-                    return Some((Err(error), self));
-                }
+                Err(error) => return Some(self.broken(error)),
             }
         }
         None
     }
 
-    async fn receive(&mut self) -> Result<Option<sdk::ConverseStreamOutput>, ModelError> {
+    fn broken(mut self, error: ModelError) -> (Result<ModelEvent, ModelError>, Self) {
+        self.over = true;
+        (Err(error), self)
+    }
+
+    async fn receive(&mut self) -> Result<Option<Frame>, ModelError> {
         let (due, error) = match self.first_due.take() {
             Some(due) => (due, silent("the first token", self.patience.first_token, Patience::FIRST_TOKEN)),
             None => (
@@ -230,9 +232,8 @@ impl Reading {
                 silent("the next token", self.patience.token_gap, Patience::TOKEN_GAP),
             ),
         };
-        match timeout_at(due, self.output.stream.recv()).await {
-            Ok(Ok(event)) => Ok(event),
-            Ok(Err(failure)) => Err(self.asked.broke_off(&failure)),
+        match timeout_at(due, self.events.next()).await {
+            Ok(frame) => frame.map_err(|error: FrameError| ModelError::BrokenStream { reason: error.to_string() }),
             Err(_) => Err(error),
         }
     }

@@ -1,196 +1,228 @@
-//! What is asked, in the SDK's types.
+//! What is asked, in Converse's JSON. It borrows: a history is written once, from where the session keeps it.
 
-use aws_sdk_bedrockruntime::error::BuildError;
-use aws_sdk_bedrockruntime::primitives::Blob;
-use aws_sdk_bedrockruntime::types as sdk;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::cache::CachePlan;
-use crate::aws::document;
-use crate::message::ToolSpec;
-use crate::message::{
-    ContentBlock, Document, DocumentFormat, Image, ImageFormat, MediaSource, Message, Role, ToolResult,
-    ToolResultContent, ToolResultStatus, ToolUse,
-};
-use crate::model::{ModelError, ModelParameters, ModelRequest, ToolChoice};
+use super::guardrail::Guardrail;
+use crate::message::{ContentBlock, Message, Role, ToolSpec};
+use crate::model::{ModelParameters, ModelRequest, ToolChoice};
 
-/// A request as Converse, ConverseStream and CountTokens share it.
-pub(super) struct Asking {
-    pub(super) system: Option<Vec<sdk::SystemContentBlock>>,
-    pub(super) messages: Vec<sdk::Message>,
-    pub(super) inference: sdk::InferenceConfiguration,
-    pub(super) tools: Option<sdk::ToolConfiguration>,
+/// What Converse and ConverseStream are sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asking<'a> {
+    #[serde(flatten)]
+    conversation: Conversation<'a>,
+    inference_config: InferenceConfig<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guardrail_config: Option<Guardrail<'a>>,
 }
+
+/// What CountTokens is sent.
+#[derive(Serialize)]
+pub(super) struct Counting<'a> {
+    input: Counted<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Counted<'a> {
+    Converse(Conversation<'a>),
+}
+
+/// What all three share.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Conversation<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<SystemBlock<'a>>,
+    messages: Messages<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_config: Option<ToolConfig<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum SystemBlock<'a> {
+    Text(&'a str),
+    CachePoint(CachePoint),
+}
+
+/// All turns before this one, and this one's messages, with cache points behind two of them at most.
+struct Messages<'a> {
+    request: &'a ModelRequest,
+    cached: [Option<usize>; 2],
+}
+
+#[derive(Serialize)]
+struct AskedMessage<'a> {
+    role: Role,
+    content: Content<'a>,
+}
+
+struct Content<'a> {
+    blocks: &'a [ContentBlock],
+    is_cached: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InferenceConfig<'a> {
+    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop_sequences: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolConfig<'a> {
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choice<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Tool<'a> {
+    ToolSpec { name: &'a str, description: &'a str, input_schema: InputSchema<'a> },
+    CachePoint(CachePoint),
+}
+
+#[derive(Serialize)]
+struct InputSchema<'a> {
+    json: &'a Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Choice<'a> {
+    Any {},
+    Tool { name: &'a str },
+}
+
+/// A place up to which the prompt is worth keeping.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CachePoint {
+    r#type: &'static str,
+}
+
+const CACHE_POINT: CachePoint = CachePoint { r#type: "default" };
 
 // === impl Asking ===
 
-impl Asking {
-    pub(super) fn new(request: &ModelRequest, cache: &CachePlan) -> Result<Self, ModelError> {
-        Ok(Self {
-            system: system(&request.system, cache)?,
-            messages: messages(request, cache)?,
-            inference: inference(&request.parameters),
-            tools: tools(request, cache)?,
-        })
-    }
-}
-
-fn system(prompt: &str, cache: &CachePlan) -> Result<Option<Vec<sdk::SystemContentBlock>>, ModelError> {
-    if prompt.is_empty() {
-        return Ok(None);
-    }
-    let mut blocks = vec![sdk::SystemContentBlock::Text(prompt.to_owned())];
-    if cache.system {
-        blocks.push(sdk::SystemContentBlock::CachePoint(cache_point()?));
-    }
-    Ok(Some(blocks))
-}
-
-fn messages(request: &ModelRequest, cache: &CachePlan) -> Result<Vec<sdk::Message>, ModelError> {
-    let earlier = request.history.iter().flat_map(|turn| turn.messages());
-    let all = earlier.chain(&request.messages).enumerate();
-    all.map(|(place, message)| message_to(message, cache.messages.contains(&Some(place)))).collect()
-}
-
-fn message_to(message: &Message, cached: bool) -> Result<sdk::Message, ModelError> {
-    let role = match message.role {
-        Role::User => sdk::ConversationRole::User,
-        Role::Assistant => sdk::ConversationRole::Assistant,
-    };
-    let mut content = message.content.iter().map(block_to).collect::<Result<Vec<_>, _>>()?;
-    if cached {
-        content.push(sdk::ContentBlock::CachePoint(cache_point()?));
-    }
-    built(sdk::Message::builder().role(role).set_content(Some(content)).build())
-}
-
-fn cache_point() -> Result<sdk::CachePointBlock, ModelError> {
-    built(sdk::CachePointBlock::builder().r#type(sdk::CachePointType::Default).build())
-}
-
-fn block_to(block: &ContentBlock) -> Result<sdk::ContentBlock, ModelError> {
-    Ok(match block {
-        ContentBlock::Text(text) => sdk::ContentBlock::Text(text.clone()),
-        ContentBlock::Image(image) => sdk::ContentBlock::Image(image_to(image)?),
-        ContentBlock::Document(document) => sdk::ContentBlock::Document(document_to(document)?),
-        ContentBlock::ToolUse(call) => sdk::ContentBlock::ToolUse(call_to(call)?),
-        ContentBlock::ToolResult(result) => sdk::ContentBlock::ToolResult(result_to(result)?),
-    })
-}
-
-fn call_to(call: &ToolUse) -> Result<sdk::ToolUseBlock, ModelError> {
-    let input = document(call.input.clone());
-    built(sdk::ToolUseBlock::builder().tool_use_id(&call.tool_use_id).name(&call.name).input(input).build())
-}
-
-fn result_to(result: &ToolResult) -> Result<sdk::ToolResultBlock, ModelError> {
-    let content = result.content.iter().map(part_to).collect::<Result<_, _>>()?;
-    let status = match result.status {
-        ToolResultStatus::Success => sdk::ToolResultStatus::Success,
-        ToolResultStatus::Error => sdk::ToolResultStatus::Error,
-    };
-    built(
-        sdk::ToolResultBlock::builder()
-            .tool_use_id(&result.tool_use_id)
-            .set_content(Some(content))
-            .status(status)
-            .build(),
-    )
-}
-
-fn part_to(part: &ToolResultContent) -> Result<sdk::ToolResultContentBlock, ModelError> {
-    Ok(match part {
-        ToolResultContent::Text(text) => sdk::ToolResultContentBlock::Text(text.clone()),
-        ToolResultContent::Json(value) => sdk::ToolResultContentBlock::Json(document(value.clone())),
-        ToolResultContent::Image(image) => sdk::ToolResultContentBlock::Image(image_to(image)?),
-        ToolResultContent::Document(document) => sdk::ToolResultContentBlock::Document(document_to(document)?),
-    })
-}
-
-fn image_to(image: &Image) -> Result<sdk::ImageBlock, ModelError> {
-    let format = match image.format {
-        ImageFormat::Png => sdk::ImageFormat::Png,
-        ImageFormat::Jpeg => sdk::ImageFormat::Jpeg,
-        ImageFormat::Gif => sdk::ImageFormat::Gif,
-        ImageFormat::Webp => sdk::ImageFormat::Webp,
-    };
-    let source = match &image.source {
-        MediaSource::Bytes(bytes) => sdk::ImageSource::Bytes(Blob::new(&bytes[..])),
-        MediaSource::S3Location { uri, bucket_owner } => {
-            sdk::ImageSource::S3Location(s3_to(uri, bucket_owner.as_ref())?)
+impl<'a> Asking<'a> {
+    pub(super) fn new(request: &'a ModelRequest, cache: &CachePlan, guardrail: Option<Guardrail<'a>>) -> Self {
+        Self {
+            conversation: Conversation::new(request, cache),
+            inference_config: InferenceConfig::new(&request.parameters),
+            guardrail_config: guardrail,
         }
-    };
-    built(sdk::ImageBlock::builder().format(format).source(source).build())
-}
-
-fn document_to(document: &Document) -> Result<sdk::DocumentBlock, ModelError> {
-    let source = match &document.source {
-        MediaSource::Bytes(bytes) => sdk::DocumentSource::Bytes(Blob::new(&bytes[..])),
-        MediaSource::S3Location { uri, bucket_owner } => {
-            sdk::DocumentSource::S3Location(s3_to(uri, bucket_owner.as_ref())?)
-        }
-    };
-    let format = document_format_to(document.format);
-    built(sdk::DocumentBlock::builder().format(format).name(&document.name).source(source).build())
-}
-
-fn document_format_to(format: DocumentFormat) -> sdk::DocumentFormat {
-    match format {
-        DocumentFormat::Pdf => sdk::DocumentFormat::Pdf,
-        DocumentFormat::Csv => sdk::DocumentFormat::Csv,
-        DocumentFormat::Doc => sdk::DocumentFormat::Doc,
-        DocumentFormat::Docx => sdk::DocumentFormat::Docx,
-        DocumentFormat::Xls => sdk::DocumentFormat::Xls,
-        DocumentFormat::Xlsx => sdk::DocumentFormat::Xlsx,
-        DocumentFormat::Html => sdk::DocumentFormat::Html,
-        DocumentFormat::Txt => sdk::DocumentFormat::Txt,
-        DocumentFormat::Md => sdk::DocumentFormat::Md,
     }
 }
 
-fn s3_to(uri: &str, bucket_owner: Option<&String>) -> Result<sdk::S3Location, ModelError> {
-    built(sdk::S3Location::builder().uri(uri).set_bucket_owner(bucket_owner.cloned()).build())
+// === impl Counting ===
+
+impl<'a> Counting<'a> {
+    pub(super) fn new(request: &'a ModelRequest) -> Self {
+        Self { input: Counted::Converse(Conversation::new(request, &CachePlan::none())) }
+    }
 }
 
-fn inference(parameters: &ModelParameters) -> sdk::InferenceConfiguration {
-    let stop = &parameters.stop_sequences;
-    sdk::InferenceConfiguration::builder()
-        .max_tokens(i32::try_from(parameters.max_tokens).unwrap_or(i32::MAX))
-        .set_temperature(parameters.temperature)
-        .set_stop_sequences((!stop.is_empty()).then(|| stop.clone()))
-        .build()
+// === impl Conversation ===
+
+impl<'a> Conversation<'a> {
+    fn new(request: &'a ModelRequest, cache: &CachePlan) -> Self {
+        Self {
+            system: system(&request.system, cache),
+            messages: Messages { request, cached: cache.messages },
+            tool_config: tools(request, cache),
+        }
+    }
 }
 
-fn tools(request: &ModelRequest, cache: &CachePlan) -> Result<Option<sdk::ToolConfiguration>, ModelError> {
+fn system<'a>(prompt: &'a str, cache: &CachePlan) -> Vec<SystemBlock<'a>> {
+    let text = (!prompt.is_empty()).then_some(SystemBlock::Text(prompt));
+    let point = (text.is_some() && cache.system).then_some(SystemBlock::CachePoint(CACHE_POINT));
+    text.into_iter().chain(point).collect()
+}
+
+fn tools<'a>(request: &'a ModelRequest, cache: &CachePlan) -> Option<ToolConfig<'a>> {
     if request.tools.is_empty() {
-        return Ok(None);
+        return None;
     }
-    let mut tools = request.tools.iter().map(tool_to).collect::<Result<Vec<_>, _>>()?;
-    if cache.tools {
-        tools.push(sdk::Tool::CachePoint(cache_point()?));
-    }
-    let choice = choice_to(&request.tool_choice)?;
-    built(sdk::ToolConfiguration::builder().set_tools(Some(tools)).set_tool_choice(choice).build()).map(Some)
+    let point = cache.tools.then_some(Tool::CachePoint(CACHE_POINT));
+    let tools = request.tools.iter().map(Tool::of).chain(point).collect();
+    Some(ToolConfig { tools, tool_choice: Choice::of(&request.tool_choice) })
 }
 
-/// None where the model may choose: that is the default, and some models refuse to be told so.
-fn choice_to(choice: &ToolChoice) -> Result<Option<sdk::ToolChoice>, ModelError> {
-    Ok(match choice {
-        ToolChoice::Auto => None,
-        ToolChoice::Any => Some(sdk::ToolChoice::Any(sdk::AnyToolChoice::builder().build())),
-        ToolChoice::Tool(name) => {
-            Some(sdk::ToolChoice::Tool(built(sdk::SpecificToolChoice::builder().name(name).build())?))
+// === impl Messages ===
+
+impl Serialize for Messages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let earlier = self.request.history.iter().flat_map(|turn| turn.messages());
+        let all = earlier.chain(&self.request.messages).enumerate();
+        serializer
+            .collect_seq(all.map(|(place, message)| AskedMessage::of(message, self.cached.contains(&Some(place)))))
+    }
+}
+
+impl<'a> AskedMessage<'a> {
+    fn of(message: &'a Message, is_cached: bool) -> Self {
+        Self { role: message.role, content: Content { blocks: &message.content, is_cached } }
+    }
+}
+
+impl Serialize for Content<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Block<'a> {
+            Said(&'a ContentBlock),
+            Point {
+                #[serde(rename = "cachePoint")]
+                cache_point: CachePoint,
+            },
         }
-    })
+        let point = self.is_cached.then_some(Block::Point { cache_point: CACHE_POINT });
+        serializer.collect_seq(self.blocks.iter().map(Block::Said).chain(point))
+    }
 }
 
-fn tool_to(spec: &ToolSpec) -> Result<sdk::Tool, ModelError> {
-    let schema = sdk::ToolInputSchema::Json(document(spec.input_schema.clone()));
-    let specification =
-        sdk::ToolSpecification::builder().name(&spec.name).description(&spec.description).input_schema(schema).build();
-    Ok(sdk::Tool::ToolSpec(built(specification)?))
+// === impl InferenceConfig ===
+
+impl<'a> InferenceConfig<'a> {
+    /// Converse's count is a signed one of 32 bits.
+    fn new(parameters: &'a ModelParameters) -> Self {
+        Self {
+            max_tokens: parameters.max_tokens.min(i32::MAX.unsigned_abs()),
+            temperature: parameters.temperature,
+            stop_sequences: &parameters.stop_sequences,
+        }
+    }
 }
 
-/// The SDK's builders check that required members are set, which they always are here.
-fn built<T>(result: Result<T, BuildError>) -> Result<T, ModelError> {
-    result.map_err(|error| ModelError::InvalidRequest { model: "the request".into(), reason: error.to_string() })
+// === impl Tool ===
+
+impl<'a> Tool<'a> {
+    fn of(spec: &'a ToolSpec) -> Self {
+        let input_schema = InputSchema { json: &spec.input_schema };
+        Self::ToolSpec { name: &spec.name, description: &spec.description, input_schema }
+    }
+}
+
+// === impl Choice ===
+
+impl<'a> Choice<'a> {
+    /// None where the model may choose: that is the default, and some models refuse to be told so.
+    fn of(choice: &'a ToolChoice) -> Option<Self> {
+        match choice {
+            ToolChoice::Auto => None,
+            ToolChoice::Any => Some(Self::Any {}),
+            ToolChoice::Tool(name) => Some(Self::Tool { name }),
+        }
+    }
 }
