@@ -10,7 +10,7 @@
 //     {"thread": ID}                         goes over to another thread, whose messages are new
 //
 // `parameters` are those of `runAgent`. An answer has `events`, their texts as they came; `messages`, all of the
-// thread; `interrupts`, and `result`; or `exception` in place of the last.
+// thread; `state`; `interrupts`, and `result`; or `exception` in place of the last.
 
 const { createInterface } = require('node:readline')
 
@@ -29,7 +29,7 @@ async function run(agent, { say, result, parameters, abortAt }) {
     events.push(event)
     if (event.type === abortAt) agent.abortRun()
   }
-  const told = () => ({ events, messages: agent.messages, interrupts: agent.pendingInterrupts })
+  const told = () => ({ events, messages: agent.messages, state: agent.state, interrupts: agent.pendingInterrupts })
   try {
     const { result } = await agent.runAgent(parameters, { onEvent })
     return { ...told(), result }

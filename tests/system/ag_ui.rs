@@ -130,7 +130,7 @@ fn an_answer_comes_in_pieces_and_the_client_makes_the_message_of_them() {
 
     let told = say(&mut client, "I had a setback today");
 
-    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END STEP_FINISHED RUN_FINISHED");
     let pieces = events(&told, "TEXT_MESSAGE_CONTENT");
     let said: String = pieces.iter().map(|piece| piece["delta"].as_str().expect("words")).collect();
     assert!(pieces.len() > 1 && said == last_words(&told), "{told}");
@@ -216,9 +216,15 @@ fn forwarded_props_are_what_the_app_tells_the_coach_of_the_user() {
 #[test]
 fn somebody_in_danger_is_told_whom_to_call_and_the_app_knows() {
     let (_aws, agent) = coach();
-    let told = say(&mut client(&agent), "I want to kill myself");
+    let mut client = client(&agent);
+    let told = say(&mut client, "I want to kill myself");
     assert_eq!(told["result"]["safety"]["severity"], "crisis", "{told}");
-    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+    assert_eq!(told["state"], json!({ "safety": told["result"]["safety"] }), "{told}");
+    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END STEP_FINISHED STATE_SNAPSHOT RUN_FINISHED");
+
+    let later = say(&mut client, "I rang them. What can I cook tonight?");
+    assert_eq!(later["result"]["safety"]["severity"], "info", "the session is gentle: {later}");
+    assert_eq!(later["state"], json!({ "safety": later["result"]["safety"] }), "{later}");
 }
 
 // === tools and interrupts ===
@@ -232,7 +238,7 @@ fn a_tool_of_the_clients_is_called_by_the_client_and_its_result_used() {
     let order = r#"Make it green [[tool paint_page {"colour": "green"}]]"#;
     let called = client.order(json!({ "say": order, "parameters": tools }));
 
-    insta::assert_snapshot!(kinds(&called), @"RUN_STARTED TOOL_CALL_START TOOL_CALL_ARGS TOOL_CALL_END RUN_FINISHED");
+    insta::assert_snapshot!(kinds(&called), @"RUN_STARTED STEP_STARTED TOOL_CALL_START TOOL_CALL_ARGS TOOL_CALL_END STEP_FINISHED STEP_STARTED STEP_FINISHED RUN_FINISHED");
     let call = &called["messages"].as_array().expect("messages").last().expect("the call")["toolCalls"][0];
     assert_eq!(call["function"]["name"], "paint_page", "{called}");
     assert_eq!(call["function"]["arguments"], r#"{"colour":"green"}"#, "{called}");
@@ -242,7 +248,7 @@ fn a_tool_of_the_clients_is_called_by_the_client_and_its_result_used() {
     let result = json!({ "toolCallId": call["id"], "content": "The page is green now." });
     let told = client.order(json!({ "result": result, "parameters": tools }));
     assert!(last_words(&told).contains("The page is green now."), "{told}");
-    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END STEP_FINISHED RUN_FINISHED");
 }
 
 /// A client sends everything back that it was told, and what the agent's own tool is said to have answered is no reply.
@@ -253,6 +259,8 @@ fn a_tool_of_the_agents_is_called_beside_a_clients_and_what_it_says_stays_with_t
     let tools = json!({ "tools": colours() });
 
     let called = client.order(json!({ "say": "[[tool week_review; tool paint_page {}]]", "parameters": tools }));
+    let steps = events(&called, "STEP_STARTED").into_iter().map(|event| event["stepName"].as_str().expect("a name"));
+    assert_eq!(steps.collect::<Vec<_>>(), ["model", "tools"], "{called}");
 
     let heard =
         events(&called, "TOOL_CALL_START").into_iter().map(|event| event["toolCallName"].as_str().expect("a name"));
@@ -318,7 +326,7 @@ fn a_question_of_the_agents_interrupts_the_run_and_another_resumes_it() {
     let mut client = client(&agent);
 
     let asked = say(&mut client, r#"Delete Monday [[tool delete_day {"day": "Monday"}]]"#);
-    insta::assert_snapshot!(kinds(&asked), @"RUN_STARTED TOOL_CALL_START TOOL_CALL_END RUN_FINISHED");
+    insta::assert_snapshot!(kinds(&asked), @"RUN_STARTED STEP_STARTED TOOL_CALL_START TOOL_CALL_END STEP_FINISHED STEP_STARTED STEP_FINISHED RUN_FINISHED");
     let interrupt = &asked["interrupts"][0];
     assert_eq!(interrupt["message"], "Delete everything you logged on Monday?", "{asked}");
     assert_eq!(interrupt["metadata"], json!({ "tool": "delete_day", "details": { "choices": ["yes", "no"] } }));
@@ -327,7 +335,7 @@ fn a_question_of_the_agents_interrupts_the_run_and_another_resumes_it() {
     let told = client.order(json!({ "parameters": { "resume": resume } }));
     assert!(last_words(&told).contains("All entries of Monday are deleted."), "{told}");
     assert_eq!(told["interrupts"], json!([]), "{told}");
-    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TOOL_CALL_RESULT TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TOOL_CALL_RESULT STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END STEP_FINISHED RUN_FINISHED");
 }
 
 #[test]
@@ -364,7 +372,7 @@ fn a_failure_is_a_run_error_with_the_sentence_that_callers_over_http_get() {
 fn an_answer_that_breaks_off_ends_its_message_before_the_run() {
     let (_aws, agent) = agent("test_agent", &["--fault", "cut@4*"], &[("MODEL_ATTEMPTS", "1")]);
     let told = client(&agent).order(json!({ "say": "Hello!" }));
-    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_ERROR");
+    insta::assert_snapshot!(kinds(&told), @"RUN_STARTED STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END STEP_FINISHED RUN_ERROR");
 }
 
 #[test]
@@ -446,7 +454,7 @@ fn a_process_that_is_full_refuses_runs() {
 fn a_run_that_its_app_gives_up_is_cut() {
     let (_aws, agent) = falling_silent("4*", &[]);
     let told = client(&agent).order(json!({ "say": "Tell me a story", "abortAt": "TEXT_MESSAGE_CONTENT" }));
-    assert!(kinds(&told).starts_with("RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT"), "{told}");
+    assert!(kinds(&told).starts_with("RUN_STARTED STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT"), "{told}");
     until_status(&agent, "Healthy");
     let (_, log) = agent.end();
     assert_eq!(lines(&log, "turn cut").len(), 1, "{log}");

@@ -26,6 +26,12 @@ pub(super) enum Event {
         run_id: String,
         protocol_version: &'static str,
     },
+    StepStarted {
+        step_name: Step,
+    },
+    StepFinished {
+        step_name: Step,
+    },
     TextMessageStart {
         message_id: String,
         role: &'static str,
@@ -54,6 +60,10 @@ pub(super) enum Event {
         tool_call_id: String,
         content: &'static str,
     },
+    StateSnapshot {
+        /// All of it: a snapshot takes the place of what the client had.
+        snapshot: Value,
+    },
     Custom {
         name: &'static str,
         value: ToolProgress,
@@ -71,6 +81,16 @@ pub(super) enum Event {
         code: String,
         metadata: Value,
     },
+}
+
+/// What a run is doing: the steps of a turn, which take turns themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    /// The model writes.
+    Model,
+    /// Its tools work.
+    Tools,
 }
 
 /// Why a run ended.

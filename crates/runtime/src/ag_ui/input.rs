@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client_tool::{ClientTools, Returned};
-use super::narration::answered_id;
+use super::narration::{SAFETY, answered_id};
 use crate::failure::{Code, Failure};
 use crate::payload::{self, document_format};
 
@@ -26,6 +26,8 @@ pub(super) struct Run {
     /// What the agent reads, a JSON object.
     pub(super) payload: Bytes,
     pub(super) tools: ClientTools,
+    /// What the client and the agent both see, as the client has it.
+    pub(super) state: Value,
     /// The questions of the agent's own tools that it answers.
     pub(super) resumed: Vec<String>,
 }
@@ -170,8 +172,9 @@ impl Run {
         if !input.context.is_empty() {
             payload.entry("context").or_insert_with(|| input.context.into());
         }
-        if !says_nothing(&input.state) {
-            payload.entry("state").or_insert(input.state);
+        let theirs = without_ours(&input.state);
+        if !says_nothing(&theirs) {
+            payload.entry("state").or_insert(theirs);
         }
         let resumed: Vec<String> = input.resume.iter().map(|entry| entry.interrupt_id.clone()).collect();
         let answers_something = input.resume.iter().any(|entry| matches!(entry.status, Status::Resolved));
@@ -180,7 +183,7 @@ impl Run {
         }
         said.fill(&mut payload, input.resume, &calls);
         let payload = serde_json::to_vec(&payload).map_err(|_| Failure::internal())?.into();
-        Ok(Self { thread: input.thread_id, id: input.run_id, payload, tools, resumed })
+        Ok(Self { thread: input.thread_id, id: input.run_id, payload, tools, state: input.state, resumed })
     }
 }
 
@@ -214,6 +217,15 @@ fn read_messages(messages: Vec<Message>) -> Result<(HashMap<String, String>, Sai
         }
     }
     Ok((calls, said))
+}
+
+/// The state as the agent reads it, which has told the client the rest.
+fn without_ours(state: &Value) -> Value {
+    let mut theirs = state.clone();
+    if let Some(members) = theirs.as_object_mut() {
+        members.remove(SAFETY);
+    }
+    theirs
 }
 
 fn says_nothing(state: &Value) -> bool {
@@ -383,6 +395,8 @@ mod tests {
         });
         insta::assert_snapshot!(payload(&members), @r#"{"user_context":{"name":"Aoife"},"prompt":"Hi","context":[{"description":"The page","value":"/diary"}]}"#);
         let members = json!({ "state": { "theme": "dark" }, "forwardedProps": null });
+        insta::assert_snapshot!(payload(&members), @r#"{"state":{"theme":"dark"}}"#);
+        let members = json!({ "state": { "theme": "dark", "safety": { "severity": "info" } } });
         insta::assert_snapshot!(payload(&members), @r#"{"state":{"theme":"dark"}}"#);
     }
 

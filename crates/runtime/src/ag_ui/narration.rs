@@ -3,6 +3,10 @@
 //! Whatever happens, what was begun is ended: a message and a call before anything else begins and before the run ends.
 //! A message of the model's that calls tools in the midst of its words is several of AG-UI's.
 //!
+//! The steps of a run are those of a turn: `model` while it writes, `tools` while its tools work. The state that agent and
+//! client share is the client's, but for `safety`, which is what the guards found last: where that has changed, the client
+//! is given all of its state with it, so that an app can show help while it is needed and take it away.
+//!
 //! Calls of the client's tools are told with their arguments. Of the agent's own it is told that they are called, and
 //! that they have answered, but not what: as over HTTP that is between the two, and no guard has read it. AG-UI takes a
 //! call without a result as one that the client has to answer, so each of these has one, in words of ours.
@@ -10,12 +14,14 @@
 use std::collections::BTreeMap;
 
 use agentcore_core::drive::TurnEvent;
+use agentcore_core::guard::Safety;
+use agentcore_core::message::StopReason;
 use agentcore_core::model::{BlockDelta, BlockStart, ModelEvent};
 use agentcore_core::tool::Question;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::client_tool::ClientTools;
-use super::event::{Event, Interrupt, Outcome, PROTOCOL_VERSION};
+use super::event::{Event, Interrupt, Outcome, PROTOCOL_VERSION, Step};
 use super::input::Run;
 use crate::failure::Failure;
 use crate::invocation::Answered;
@@ -26,6 +32,9 @@ const ANSWERED: &str = "The agent has the answer.";
 /// The result of a call that never came to anything.
 const NOT_CALLED: &str = "The tool was not called.";
 
+/// The member of the state that is ours.
+pub(super) const SAFETY: &str = "safety";
+
 /// A run's telling, as far as it has come.
 #[derive(Debug)]
 pub(super) struct Narration {
@@ -34,6 +43,9 @@ pub(super) struct Narration {
     /// The request's id, for who asks an operator about a failure.
     request: String,
     tools: ClientTools,
+    /// What the client says of its state.
+    state: Value,
+    step: Option<Step>,
     /// How many messages there were.
     messages: usize,
     /// Whether there were words in the model's last answer.
@@ -68,6 +80,8 @@ impl Narration {
             run: run.id.clone(),
             request: request_id.to_owned(),
             tools: run.tools.clone(),
+            state: run.state.clone(),
+            step: None,
             messages: 0,
             has_spoken: false,
             message: None,
@@ -101,8 +115,16 @@ impl Narration {
             Ok(answered) => self.finish(answered, &mut told),
             Err(failure) => Event::failed(failure, &self.request),
         };
+        self.enter(None, &mut told);
         told.push(last);
         told
+    }
+
+    /// Goes on to the next step, or to the end of the steps.
+    fn enter(&mut self, step: Option<Step>, told: &mut Vec<Event>) {
+        told.extend(self.step.take().map(|step_name| Event::StepFinished { step_name }));
+        told.extend(step.map(|step_name| Event::StepStarted { step_name }));
+        self.step = step;
     }
 
     fn take_models(&mut self, event: ModelEvent, told: &mut Vec<Event>) {
@@ -112,6 +134,7 @@ impl Narration {
                 self.has_spoken = false;
                 // The model reads on: it has what it asked for.
                 told.extend(self.unanswered.drain(..).map(|id| result(id, ANSWERED)));
+                self.enter(Some(Step::Model), told);
             }
             ModelEvent::ContentBlockStart { content_block_index, start } => {
                 let BlockStart::ToolUse { tool_use_id, name } = start;
@@ -128,7 +151,10 @@ impl Narration {
                     told.push(Event::ToolCallEnd { tool_call_id: call.id });
                 }
             }
-            ModelEvent::MessageStop { .. } => self.end_message(told),
+            ModelEvent::MessageStop { stop_reason } => {
+                self.end_message(told);
+                self.enter((stop_reason == StopReason::ToolUse).then_some(Step::Tools), told);
+            }
             ModelEvent::Metadata { .. } => {}
         }
     }
@@ -189,6 +215,7 @@ impl Narration {
         let said = if came_to_something { ANSWERED } else { NOT_CALLED };
         let is_asked = |id: &String| questions.iter().any(|question| question.id == *id);
         told.extend(self.unanswered.drain(..).filter(|id| !is_asked(id)).map(|id| result(id, said)));
+        told.extend(self.state_with(&safety).map(|snapshot| Event::StateSnapshot { snapshot }));
         let mut result = json!({
             "session_id": session_id, "stop_reason": stop_reason, "usage": usage, "safety": safety,
         });
@@ -198,6 +225,23 @@ impl Narration {
         let outcome = self.outcome(questions);
         let (thread_id, run_id) = (self.thread.clone(), self.run.clone());
         Event::RunFinished { thread_id, run_id, outcome, result, usage: [usage.into()] }
+    }
+
+    /// The client's state with what the guards found, where the client does not know it. A state that is no object has no
+    /// place for it.
+    fn state_with(&mut self, safety: &Safety) -> Option<Value> {
+        let known = match std::mem::take(&mut self.state) {
+            Value::Null => Map::new(),
+            Value::Object(members) => members,
+            _ => return None,
+        };
+        let found = json!(safety);
+        let is_known = match known.get(SAFETY) {
+            Some(known) => *known == found,
+            None => *safety == Safety::default(),
+        };
+        let with_it = || known.into_iter().chain([(SAFETY.to_owned(), found)]).collect();
+        (!is_known).then(with_it)
     }
 
     /// A run that waits for a person is interrupted. One that waits for the client alone is a success, as AG-UI has it.
@@ -218,7 +262,7 @@ fn result(tool_call_id: String, content: &'static str) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use agentcore_core::guard::Safety;
+    use agentcore_core::guard::{Safety, SafetyAction, Severity};
     use agentcore_core::message::{Message, Role, StopReason, Usage};
     use agentcore_core::tool::ToolProgress;
     use agentcore_core::turn::TurnError;
@@ -296,10 +340,12 @@ mod tests {
         let events = [begins(), says("Good "), says("morning!"), ends(0), stops(StopReason::EndTurn)];
         insta::assert_snapshot!(told(narration(&json!({})), events, Ok(answered("Good morning!", Vec::new()))), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TEXT_MESSAGE_START","messageId":"run-1","role":"assistant"}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-1","delta":"Good "}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-1","delta":"morning!"}
         {"type":"TEXT_MESSAGE_END","messageId":"run-1"}
+        {"type":"STEP_FINISHED","stepName":"model"}
         {"type":"RUN_FINISHED","threadId":"thread","runId":"run","outcome":{"type":"success"},"result":{"session_id":"session","stop_reason":"end_turn","usage":{"inputTokens":3,"outputTokens":4,"totalTokens":0,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}},"usage":[{"inputTokens":8,"outputTokens":4,"totalTokens":12,"cachedInputTokens":5,"cacheWriteInputTokens":0}]}
         "#);
     }
@@ -311,15 +357,21 @@ mod tests {
         let events = round.chain(last);
         insta::assert_snapshot!(told(narration(&json!({})), events, Ok(answered("52 kcal", Vec::new()))), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TEXT_MESSAGE_START","messageId":"run-1","role":"assistant"}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-1","delta":"Let me see."}
         {"type":"TEXT_MESSAGE_END","messageId":"run-1"}
         {"type":"TOOL_CALL_START","toolCallId":"call-1","toolCallName":"look_up","parentMessageId":"run-1"}
         {"type":"TOOL_CALL_END","toolCallId":"call-1"}
+        {"type":"STEP_FINISHED","stepName":"model"}
+        {"type":"STEP_STARTED","stepName":"tools"}
         {"type":"TOOL_CALL_RESULT","messageId":"answered-call-1","toolCallId":"call-1","content":"The agent has the answer."}
+        {"type":"STEP_FINISHED","stepName":"tools"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TEXT_MESSAGE_START","messageId":"run-2","role":"assistant"}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-2","delta":"52 kcal"}
         {"type":"TEXT_MESSAGE_END","messageId":"run-2"}
+        {"type":"STEP_FINISHED","stepName":"model"}
         {"type":"RUN_FINISHED","threadId":"thread","runId":"run","outcome":{"type":"success"},"result":{"session_id":"session","stop_reason":"end_turn","usage":{"inputTokens":3,"outputTokens":4,"totalTokens":0,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}},"usage":[{"inputTokens":8,"outputTokens":4,"totalTokens":12,"cachedInputTokens":5,"cacheWriteInputTokens":0}]}
         "#);
     }
@@ -331,12 +383,16 @@ mod tests {
         let end = answered("", vec![question("call-0", "pick_colour")]);
         insta::assert_snapshot!(told(narration(&json!({})), events, Ok(end)), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TOOL_CALL_START","toolCallId":"call-0","toolCallName":"pick_colour","parentMessageId":"run-1"}
         {"type":"TOOL_CALL_ARGS","toolCallId":"call-0","delta":"{}"}
         {"type":"TOOL_CALL_END","toolCallId":"call-0"}
         {"type":"TOOL_CALL_START","toolCallId":"call-1","toolCallName":"look_up","parentMessageId":"run-1"}
         {"type":"TOOL_CALL_END","toolCallId":"call-1"}
+        {"type":"STEP_FINISHED","stepName":"model"}
+        {"type":"STEP_STARTED","stepName":"tools"}
         {"type":"TOOL_CALL_RESULT","messageId":"answered-call-1","toolCallId":"call-1","content":"The agent has the answer."}
+        {"type":"STEP_FINISHED","stepName":"tools"}
         {"type":"RUN_FINISHED","threadId":"thread","runId":"run","outcome":{"type":"success","pendingToolCallIds":["call-0"]},"result":{"session_id":"session","stop_reason":"interrupted","usage":{"inputTokens":3,"outputTokens":4,"totalTokens":0,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}},"usage":[{"inputTokens":8,"outputTokens":4,"totalTokens":12,"cachedInputTokens":5,"cacheWriteInputTokens":0}]}
         "#);
     }
@@ -347,8 +403,12 @@ mod tests {
         let end = answered("", vec![question("call-0", "delete_day")]);
         insta::assert_snapshot!(told(narration(&json!({})), events, Ok(end)), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TOOL_CALL_START","toolCallId":"call-0","toolCallName":"delete_day","parentMessageId":"run-1"}
         {"type":"TOOL_CALL_END","toolCallId":"call-0"}
+        {"type":"STEP_FINISHED","stepName":"model"}
+        {"type":"STEP_STARTED","stepName":"tools"}
+        {"type":"STEP_FINISHED","stepName":"tools"}
         {"type":"RUN_FINISHED","threadId":"thread","runId":"run","outcome":{"type":"interrupt","interrupts":[{"id":"call-0","reason":"input_required","message":"Which?","toolCallId":"call-0","metadata":{"tool":"delete_day","details":{"choices":[1,2]}}}]},"result":{"session_id":"session","stop_reason":"interrupted","usage":{"inputTokens":3,"outputTokens":4,"totalTokens":0,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}},"usage":[{"inputTokens":8,"outputTokens":4,"totalTokens":12,"cachedInputTokens":5,"cacheWriteInputTokens":0}]}
         "#);
 
@@ -357,11 +417,38 @@ mod tests {
         insta::assert_snapshot!(told(narration(&resume), events, Ok(answered("Done.", Vec::new()))), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
         {"type":"TOOL_CALL_RESULT","messageId":"answered-call-0","toolCallId":"call-0","content":"The agent has the answer."}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TEXT_MESSAGE_START","messageId":"run-1","role":"assistant"}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-1","delta":"Done."}
         {"type":"TEXT_MESSAGE_END","messageId":"run-1"}
+        {"type":"STEP_FINISHED","stepName":"model"}
         {"type":"RUN_FINISHED","threadId":"thread","runId":"run","outcome":{"type":"success"},"result":{"session_id":"session","stop_reason":"end_turn","usage":{"inputTokens":3,"outputTokens":4,"totalTokens":0,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]}},"usage":[{"inputTokens":8,"outputTokens":4,"totalTokens":12,"cachedInputTokens":5,"cacheWriteInputTokens":0}]}
         "#);
+    }
+
+    /// Given a state of the client's, when guards find something, then the client has it in its state from then on, and the
+    /// rest as it was; when they find nothing any more, then it is taken back.
+    #[test]
+    fn what_the_guards_found_is_in_the_state_while_it_is_so() {
+        let states = |state: &Value, safety: &Safety| {
+            let end = Answered { safety: safety.clone(), ..answered("", Vec::new()) };
+            let told = narration(&json!({ "state": state })).end(Ok(end));
+            let snapshots = told.iter().filter_map(|event| match event {
+                Event::StateSnapshot { snapshot } => Some(snapshot.clone()),
+                _ => None,
+            });
+            snapshots.collect::<Vec<_>>()
+        };
+        let crisis = Safety { severity: Severity::Crisis, action: SafetyAction::Answered, ..Safety::default() };
+        let dark = json!({ "theme": "dark" });
+        let with = |safety: &Safety| json!({ "theme": "dark", "safety": safety });
+
+        assert_eq!(states(&dark, &crisis), [with(&crisis)]);
+        assert_eq!(states(&with(&crisis), &crisis), [] as [Value; 0]);
+        assert_eq!(states(&with(&crisis), &Safety::default()), [with(&Safety::default())]);
+        assert_eq!(states(&dark, &Safety::default()), [] as [Value; 0]);
+        assert_eq!(states(&Value::Null, &crisis), [json!({ "safety": crisis })]);
+        assert_eq!(states(&json!([1]), &crisis), [] as [Value; 0]);
     }
 
     /// Cut at every event: whatever was begun is ended, and the run with it.
@@ -382,6 +469,7 @@ mod tests {
                 let told = told(narration(&json!({})), events().take(cut), end);
                 assert_eq!(count(&told, "TEXT_MESSAGE_START"), count(&told, "TEXT_MESSAGE_END"), "{told}");
                 assert_eq!(count(&told, "TOOL_CALL_START"), count(&told, "TOOL_CALL_END"), "{told}");
+                assert_eq!(count(&told, "STEP_STARTED"), count(&told, "STEP_FINISHED"), "{told}");
                 let finished = count(&told, "RUN_FINISHED");
                 assert_eq!(finished + count(&told, "RUN_ERROR"), 1, "{told}");
                 if finished == 1 {
@@ -396,9 +484,11 @@ mod tests {
         let events = [begins(), says("Good ")];
         insta::assert_snapshot!(told(narration(&json!({})), events, Err(Failure::overloaded())), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TEXT_MESSAGE_START","messageId":"run-1","role":"assistant"}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-1","delta":"Good "}
         {"type":"TEXT_MESSAGE_END","messageId":"run-1"}
+        {"type":"STEP_FINISHED","stepName":"model"}
         {"type":"RUN_ERROR","message":"The agent is serving as many as it can. Please try again.","code":"OVERLOADED","metadata":{"request_id":"request","retry_after":1}}
         "#);
     }
@@ -417,12 +507,14 @@ mod tests {
         let end = Answered { output: Some(json!({ "kcal": 52 })), ..answered(r#"{"kcal":52}"#, Vec::new()) };
         insta::assert_snapshot!(told(narration, [begins()].into_iter().chain(calls(0, "give_meal")), Ok(end)), @r#"
         {"type":"RUN_STARTED","threadId":"thread","runId":"run","protocolVersion":"1.0"}
+        {"type":"STEP_STARTED","stepName":"model"}
         {"type":"TOOL_CALL_START","toolCallId":"call-0","toolCallName":"give_meal","parentMessageId":"run-1"}
         {"type":"TOOL_CALL_END","toolCallId":"call-0"}
         {"type":"TEXT_MESSAGE_START","messageId":"run-2","role":"assistant"}
         {"type":"TEXT_MESSAGE_CONTENT","messageId":"run-2","delta":"{\"kcal\":52}"}
         {"type":"TEXT_MESSAGE_END","messageId":"run-2"}
         {"type":"TOOL_CALL_RESULT","messageId":"answered-call-0","toolCallId":"call-0","content":"The agent has the answer."}
+        {"type":"STEP_FINISHED","stepName":"model"}
         {"type":"RUN_FINISHED","threadId":"thread","runId":"run","outcome":{"type":"success"},"result":{"session_id":"session","stop_reason":"end_turn","usage":{"inputTokens":3,"outputTokens":4,"totalTokens":0,"cacheReadInputTokens":5,"cacheWriteInputTokens":0,"usd":0.0},"safety":{"severity":"none","action":"none","flags":[]},"output":{"kcal":52}},"usage":[{"inputTokens":8,"outputTokens":4,"totalTokens":12,"cachedInputTokens":5,"cacheWriteInputTokens":0}]}
         "#);
     }
