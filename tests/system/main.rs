@@ -27,6 +27,7 @@ mod footprint;
 mod foreign;
 mod fuzz;
 mod hostile;
+mod instructions;
 mod invoke;
 mod lambda;
 mod limits;
