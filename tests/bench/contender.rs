@@ -25,6 +25,8 @@ pub(crate) enum Contender {
     Ours,
     /// A bare hyper proxy.
     Floor,
+    /// The same agent on somebody else's runtime, in Rust too: `tests/bench/peer`.
+    Peer,
     /// Python, a model client for every call, as the agent that was replaced.
     Untuned,
     /// Python, one model client for all calls.
@@ -38,6 +40,7 @@ pub(crate) enum Contender {
 /// What a run has: programs that are built, and how long it takes.
 pub(crate) struct Bench {
     agent: PathBuf,
+    peer: PathBuf,
     /// Who is measured, in the order of the report.
     pub(crate) contenders: Vec<Contender>,
     /// How long each load is held.
@@ -66,17 +69,32 @@ fn scripts() -> PathBuf {
     foreign::tests("bench/python")
 }
 
+fn build(name: &str, what: &[&str]) -> Result<(), Failure> {
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells the programs that it starts makes another cargo build things anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&&*text) {
+            cargo.env_remove(&name);
+        }
+    }
+    let status =
+        cargo.current_dir(foreign::repository()).args(["build", "--release", "--locked"]).args(what).status()?;
+    status.success().then_some(()).ok_or_else(|| format!("{name} cannot be built; cargo has said why").into())
+}
+
 // === impl Contender ===
 
 impl Contender {
     /// Those of every chapter, in the order of the report.
-    pub(crate) const ALL: [Self; 5] = [Self::Ours, Self::Floor, Self::Tuned, Self::Untuned, Self::Echo];
+    pub(crate) const ALL: [Self; 6] = [Self::Ours, Self::Floor, Self::Peer, Self::Tuned, Self::Untuned, Self::Echo];
 
     /// Its name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "test_agent",
             Self::Floor => "floor: bare proxy",
+            Self::Peer => "Rust, Paigasus Helikon",
             Self::Untuned => "Python, as replaced",
             Self::Tuned => "Python, tuned",
             Self::Echo => "Python SDK, bare echo",
@@ -86,7 +104,7 @@ impl Contender {
 
     /// Whether it can tell an answer as it comes.
     pub(crate) fn streams(self) -> bool {
-        matches!(self, Self::Ours | Self::Floor | Self::Tuned)
+        matches!(self, Self::Ours | Self::Floor | Self::Peer | Self::Tuned)
     }
 
     /// Whether it asks a model.
@@ -99,7 +117,7 @@ impl Contender {
             Self::Untuned => Some("untuned.py"),
             Self::Tuned => Some("tuned.py"),
             Self::Echo => Some("echo.py"),
-            Self::Ours | Self::Floor | Self::Coach => None,
+            Self::Ours | Self::Floor | Self::Peer | Self::Coach => None,
         }
     }
 }
@@ -109,24 +127,20 @@ impl Contender {
 impl Bench {
     /// Builds and installs what is measured.
     pub(crate) fn prepare(time: Duration, only: &[Contender]) -> Result<Self, Failure> {
-        eprintln!("== Building test_agent as it ships, and installing the Python agents");
-        let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells the programs that it starts makes another cargo build things anew.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&&*text) {
-                cargo.env_remove(&name);
-            }
-        }
-        cargo.current_dir(foreign::repository()).args(["build", "--release", "--locked", "-p", "test_agent"]);
-        if !cargo.status()?.success() {
-            return Err("test_agent cannot be built; cargo has said why".into());
-        }
-        interpreter();
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target folder")?;
         let is_wanted = |contender: &Contender| only.is_empty() || only.contains(contender);
+        eprintln!("== Building test_agent as it ships, and installing the Python agents");
+        build("test_agent", &["-p", "test_agent"])?;
+        let peers = target.join("peer");
+        if is_wanted(&Contender::Peer) {
+            eprintln!("== Building another runtime's agent");
+            let manifest = foreign::tests("bench/peer/Cargo.toml");
+            let [manifest, folder] = [&manifest, &peers].map(|path| path.as_os_str().to_string_lossy());
+            build("the peer", &["--manifest-path", &manifest, "--target-dir", &folder])?;
+        }
+        interpreter();
         let contenders = Contender::ALL.into_iter().filter(is_wanted).collect();
-        Ok(Self { agent: target.join("release/test_agent"), contenders, time })
+        Ok(Self { agent: target.join("release/test_agent"), peer: peers.join("release/peer"), contenders, time })
     }
 
     /// The folder for reports.
@@ -138,6 +152,7 @@ impl Bench {
     pub(crate) fn files(&self, contender: Contender) -> Vec<PathBuf> {
         match contender {
             Contender::Ours => vec![self.agent.clone()],
+            Contender::Peer => vec![self.peer.clone()],
             Contender::Floor => std::env::current_exe().into_iter().collect(),
             Contender::Coach => vec![env!("CARGO_BIN_EXE_vitracka").into()],
             Contender::Untuned | Contender::Tuned | Contender::Echo => {
@@ -166,6 +181,7 @@ impl Bench {
     fn command(&self, contender: Contender, bedrock: u16, port: u16) -> Result<Command, Failure> {
         let program = match contender {
             Contender::Ours => self.agent.clone(),
+            Contender::Peer => self.peer.clone(),
             Contender::Floor => std::env::current_exe()?,
             Contender::Coach | Contender::Untuned | Contender::Tuned | Contender::Echo => {
                 env!("CARGO_BIN_EXE_vitracka").into()

@@ -22,6 +22,9 @@ use crate::subject;
 /// The header that names a session.
 pub(crate) const SESSION: &str = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id";
 
+/// What is in a stream once the model has spoken: in frames of Bedrock's shape, and in the peer's.
+const FIRST_TOKENS: [&[u8]; 2] = [b"contentBlockDelta", b"token_delta"];
+
 /// Between two pings under load.
 const PING_EVERY: Duration = Duration::from_millis(20);
 
@@ -176,7 +179,8 @@ async fn turn(
         if let Ok(data) = frame?.into_data() {
             heard.extend_from_slice(&data);
         }
-        if first_token.is_none() && (format == Format::Json || contains(&heard, b"contentBlockDelta")) {
+        let has_words = || FIRST_TOKENS.iter().any(|sign| contains(&heard, sign));
+        if first_token.is_none() && (format == Format::Json || has_words()) {
             first_token = Some(began.elapsed());
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Size {
 
 /// Counts the files of each: for Python the packages, not the interpreter.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Size>, Failure> {
-    [Contender::Ours, Contender::Tuned]
+    [Contender::Ours, Contender::Peer, Contender::Tuned]
         .into_iter()
         .map(|contender| {
             let counted = bench.files(contender).iter().map(|path| count(path)).collect::<Result<Vec<_>, _>>()?;
