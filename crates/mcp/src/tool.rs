@@ -40,13 +40,13 @@ impl Card {
     }
 
     fn new(name: String, tool: rmcp::model::Tool) -> Self {
-        let words = [tool.description.as_deref(), tool.title.as_deref()];
-        // Converse refuses a blank description.
-        let description = words.into_iter().flatten().find(|words| !words.trim().is_empty()).unwrap_or(&tool.name);
+        let words = [tool.description.as_deref(), tool.title.as_deref(), Some(&tool.name)];
+        // Converse refuses a blank description, and a server may have nothing but blanks to say.
+        let description = words.into_iter().flatten().find(|words| !words.trim().is_empty()).unwrap_or(&name).to_owned();
         let mut schema = Arc::unwrap_or_clone(tool.input_schema);
         // And a schema that does not say it is an object's.
         schema.entry("type").or_insert_with(|| "object".into());
-        let spec = ToolSpec { name, description: description.to_owned(), input_schema: Value::Object(schema) };
+        let spec = ToolSpec { name, description, input_schema: Value::Object(schema) };
         Self { name: tool.name.into_owned(), spec }
     }
 }
@@ -103,5 +103,30 @@ impl Tool for McpTool {
 
     fn timeout(&self) -> Duration {
         self.link.timeouts().call + LAST_WORDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model;
+    use serde_json::json;
+
+    use super::{Card, Namespace};
+
+    /// Given tools that say little of themselves or nothing, then the model is told something, as Converse wants it.
+    #[test]
+    fn no_tool_is_without_a_description() {
+        let tools = json!([
+            { "name": "a", "title": "Adds", "inputSchema": {} },
+            { "name": "b", "title": " ", "description": "\t", "inputSchema": {} },
+            { "name": " ", "inputSchema": {} },
+            { "name": "", "inputSchema": {} },
+        ]);
+        let tools: Vec<model::Tool> = serde_json::from_value(tools).expect("tools");
+        let cards = Card::all(&Namespace::parse("other").expect("a name"), tools);
+        let described: Vec<_> = cards.iter().map(|card| card.spec.description.as_str()).collect();
+        assert_eq!(described[..2], ["Adds", "b"]);
+        assert_eq!(described.len(), 4);
+        assert!(described[2..].iter().all(|words| words.starts_with("other_")), "{described:?}");
     }
 }

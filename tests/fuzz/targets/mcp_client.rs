@@ -56,7 +56,7 @@ pub(crate) fn run(bytes: &[u8]) {
                 spec.name
             );
             assert!(names.insert(spec.name.clone()), "two tools of one name: {}", spec.name);
-            assert!(!spec.description.trim().is_empty() || spec.name.ends_with('_'), "{spec:?}");
+            assert!(!spec.description.trim().is_empty(), "{spec:?}");
             assert!(spec.input_schema.is_object(), "{spec:?}");
         }
         for tool in tools.iter().take(CALLED) {
