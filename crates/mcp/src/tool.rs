@@ -42,7 +42,8 @@ impl Card {
     fn new(name: String, tool: rmcp::model::Tool) -> Self {
         let words = [tool.description.as_deref(), tool.title.as_deref(), Some(&tool.name)];
         // Converse refuses a blank description, and a server may have nothing but blanks to say.
-        let description = words.into_iter().flatten().find(|words| !words.trim().is_empty()).unwrap_or(&name).to_owned();
+        let description =
+            words.into_iter().flatten().find(|words| !words.trim().is_empty()).unwrap_or(&name).to_owned();
         let mut schema = Arc::unwrap_or_clone(tool.input_schema);
         // And a schema that does not say it is an object's.
         schema.entry("type").or_insert_with(|| "object".into());

@@ -120,7 +120,7 @@ mod over_a_websocket {
         say(&mut socket, &input("a-thread", "One")).await;
         say(&mut socket, &input("another", "Two")).await;
         let (kinds, first) = told(&mut socket).await;
-        insta::assert_snapshot!(kinds, @"RUN_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END RUN_FINISHED");
+        insta::assert_snapshot!(kinds, @"RUN_STARTED STEP_STARTED TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END STEP_FINISHED RUN_FINISHED");
         let (_, second) = told(&mut socket).await;
         assert_eq!((&first["threadId"], &second["threadId"]), (&json!("a-thread"), &json!("another")));
         assert_eq!(first["result"]["session_id"], second["result"]["session_id"], "the session is the connection's");
@@ -141,7 +141,7 @@ mod over_a_websocket {
         say(&mut socket, &json!({ "cancel": true })).await;
 
         let (kinds, cancelled) = told(&mut socket).await;
-        insta::assert_snapshot!(kinds, @"TEXT_MESSAGE_END RUN_ERROR");
+        insta::assert_snapshot!(kinds, @"TEXT_MESSAGE_END STEP_FINISHED RUN_ERROR");
         assert_eq!(cancelled["code"], "CANCELLED", "{cancelled}");
     }
 }
