@@ -87,8 +87,7 @@ impl Bedrock {
         }
         let model = foundation_model(self.model_id.as_str());
         let patience = self.patience.first_token;
-        let counting =
-            async { self.whole(self.call(model, "count-tokens", JSON, &Counting::new(request)).await?).await };
+        let counting = async { whole(self.call(model, "count-tokens", JSON, &Counting::new(request)).await?).await };
         let counted = timeout(patience, counting)
             .await
             .map_err(|_| silent("the count of tokens", patience, Patience::FIRST_TOKEN))?;
@@ -108,7 +107,7 @@ impl Bedrock {
         let asking = Asking::new(request, &self.cache_plan(request), guardrail);
         let patience = self.patience.whole_answer;
         let model = self.model_id.as_str();
-        let answering = async { self.whole::<Answer>(self.call(model, "converse", JSON, &asking).await?).await };
+        let answering = async { whole::<Answer>(self.call(model, "converse", JSON, &asking).await?).await };
         let answer = timeout(patience, answering)
             .await
             .map_err(|_| silent("the answer", patience, Patience::WHOLE_ANSWER))??;
@@ -151,11 +150,11 @@ impl Bedrock {
         let body = body.whole().await.map_err(|error| broken(&error))?;
         Err(self.asked().refused(&head, &body))
     }
+}
 
-    async fn whole<T: DeserializeOwned>(&self, answer: Response<Body>) -> Result<T, ModelError> {
-        let body = answer.into_body().whole().await.map_err(|error| broken(&error))?;
-        serde_json::from_slice(&body).map_err(|error| senseless(&error))
-    }
+async fn whole<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, ModelError> {
+    let body = answer.into_body().whole().await.map_err(|error| broken(&error))?;
+    serde_json::from_slice(&body).map_err(|error| senseless(&error))
 }
 
 /// An id or ARN as one segment of a path: of what may stand in a [`ModelId`], these two may not stand there.
