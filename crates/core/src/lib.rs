@@ -6,8 +6,8 @@
 //! [`history::CompleteTurn`]s; an answer may be given again by [`response_cache`]. Agents are put together
 //! with [`router`], which lets one of several answer, and [`delegate`], which makes one the tool of another.
 //! To servers of others we show who we are by an [`identity`]; [`chance`] makes ids that no snapshot repeats.
-//! This crate knows nothing of HTTP servers; the AWS SDK is seen in
-//! [`model::bedrock`], in the AgentCore store of [`memory`] and in [`aws`] only.
+//! This crate knows nothing of HTTP servers. AWS's crates are seen in [`aws`] and in two rooms more: its SDK in the
+//! AgentCore store of [`memory`], its reader of frames in [`model::bedrock`].
 
 pub mod activity;
 pub mod agent;
