@@ -126,11 +126,14 @@ fn is_same(one: &Arc<dyn ToolSource>, other: &Arc<dyn ToolSource>) -> bool {
     std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }
 
-/// Lets the model choose who answers, where it must. What comes next is the first that the caller hears of.
-pub async fn choose_route(step: Step, stage: &Stage) -> Step {
-    match step {
-        Step::CallModel(call) if !call.is_heard() => stage.ask(call).await,
-        settled => settled,
+/// Has the model asked what must be settled in silence: who answers, and what guards doubt. What comes next is the
+/// first that the caller hears of.
+pub async fn settle(mut step: Step, stage: &Stage) -> Step {
+    loop {
+        step = match step {
+            Step::CallModel(call) if !call.is_heard() => stage.ask(call).await,
+            settled => return settled,
+        };
     }
 }
 
@@ -218,9 +221,23 @@ impl Stage {
     }
 
     async fn ask(&self, call: ModelCall) -> Step {
-        let answer = match self.wait(self.model.converse(call.request())).await {
-            Ended::Well(Ok(answer)) => answer,
-            Ended::Well(Err(error)) => return call.failed(error, None),
+        let patience = call.patience();
+        let asking = timeout(patience.unwrap_or(Duration::MAX), self.model.converse(call.request()));
+        let answer = match self.wait(asking).await {
+            Ended::Well(Ok(Ok(answer))) => answer,
+            Ended::Well(Ok(Err(error))) => {
+                if patience.is_some() {
+                    tracing::warn!(error_type = error.name(), error = %error, "no second opinion on a message; its guards decide by themselves");
+                }
+                return call.failed(error, None);
+            }
+            Ended::Well(Err(_)) => {
+                tracing::warn!(
+                    error_type = "Late",
+                    "no second opinion on a message in time; its guards decide by themselves"
+                );
+                return call.given_up();
+            }
             Ended::OutOfTime => return call.out_of_time(None),
             Ended::Cut => return call.cut(None),
         };

@@ -42,6 +42,8 @@ pub struct ModelSettings {
     pub max_tokens: Option<u32>,
     /// `TEMPERATURE`: overrules what agents ask for.
     pub temperature: Option<f32>,
+    /// `SECOND_OPINIONS`: whether a model is asked about messages that guards doubt.
+    pub second_opinions: bool,
     /// How long a silent model is waited for.
     pub patience: Patience,
     /// `MODEL_FALLBACKS`: who stands in when `MODEL_ID` fails, in this order.
@@ -54,13 +56,15 @@ pub struct ModelSettings {
     pub guardrail: Option<GuardrailSettings>,
 }
 
-/// What an operator sets over what agents ask for: `MAX_TOKENS` and `TEMPERATURE`.
+/// What an operator sets over what agents ask for: `MAX_TOKENS`, `TEMPERATURE` and `SECOND_OPINIONS`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Overruling {
     /// The longest answer, in tokens.
     pub max_tokens: Option<u32>,
     /// Randomness, 0 to 1.
     pub temperature: Option<f32>,
+    /// Whether a model is asked about messages that guards doubt: see [`crate::guard::Guard::doubts`].
+    pub second_opinions: bool,
 }
 
 /// A guardrail of Bedrock, which looks at what is said to the model and by it.
@@ -184,6 +188,8 @@ impl ModelSettings {
     pub const FALLBACKS: &str = "MODEL_FALLBACKS";
     /// The variable that names the model for turns that need no more.
     pub const SMALL: &str = "MODEL_ID_SMALL";
+    /// The variable that says whether a model is asked about messages that guards doubt.
+    pub const SECOND_OPINIONS: &str = "SECOND_OPINIONS";
 
     /// One model in one region, and everything else as when nothing is set.
     pub fn new(model_id: ModelId, region: Region) -> Self {
@@ -192,6 +198,7 @@ impl ModelSettings {
             region,
             max_tokens: None,
             temperature: None,
+            second_opinions: false,
             patience: Patience::default(),
             fallbacks: Vec::new(),
             small: None,
@@ -220,13 +227,15 @@ impl ModelSettings {
                 .parse("MAX_TOKENS", "must be a whole number of tokens, at least 1", |&tokens| tokens > 0)?,
             temperature: environment
                 .parse("TEMPERATURE", "must be a number from 0 to 1", |value| (0.0..=1.0).contains(value))?,
+            second_opinions: read_second_opinions(environment)?,
             patience: Patience::read(environment)?,
         })
     }
 
     /// What the operator has set over what agents ask for.
     pub fn overruling(&self) -> Overruling {
-        Overruling { max_tokens: self.max_tokens, temperature: self.temperature }
+        let Self { max_tokens, temperature, second_opinions, .. } = *self;
+        Overruling { max_tokens, temperature, second_opinions }
     }
 }
 
@@ -241,6 +250,14 @@ impl Overruling {
         if self.temperature.is_some() {
             parameters.temperature = self.temperature;
         }
+    }
+}
+
+fn read_second_opinions(environment: &Environment<'_>) -> Result<bool, SettingsError> {
+    match environment.get(ModelSettings::SECOND_OPINIONS).as_deref() {
+        None | Some("off") => Ok(false),
+        Some("on") => Ok(true),
+        Some(other) => Err(SettingsError::invalid(ModelSettings::SECOND_OPINIONS, other, "must be `on` or `off`")),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agentcore_core::activity::{Activity, Busy};
 use agentcore_core::agent::{Agent, Context};
-use agentcore_core::drive::{Delivery, Stage, TurnEvent, choose_route, drive, gather_tools};
+use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools, settle};
 use agentcore_core::guard::Safety;
 use agentcore_core::history::Keepsake;
 use agentcore_core::memory::identity::SessionKey;
@@ -400,7 +400,7 @@ impl Performance {
         opened
     }
 
-    /// Nothing can be said without the session but what the guards answer by themselves: somebody in danger is
+    /// Nothing can be said without the session but what the guards answer: somebody in danger is
     /// not told to try again. The session does not remember it.
     async fn without_session(
         &self,
@@ -410,7 +410,7 @@ impl Performance {
         error: &OpenError,
         began: Instant,
     ) -> Result<Answered, Failure> {
-        match request.begin(Vec::new()) {
+        match settle(request.begin(Vec::new()), &self.stage).await {
             step @ Step::Done(_) => {
                 let outcome = drive(step, &self.stage).await;
                 telemetry::report(&outcome, began, self.first_token());
@@ -431,7 +431,7 @@ impl Performance {
                 request.resume(session.earlier_than_paused(room), paused)
             }
         });
-        let call = match choose_route(step, &self.stage).await {
+        let call = match settle(step, &self.stage).await {
             Step::CallModel(call) => call,
             step => return drive(step, &self.stage).await,
         };

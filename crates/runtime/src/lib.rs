@@ -64,7 +64,7 @@ pub mod prelude {
     pub use crate::{ServeError, serve};
     pub use agentcore_core::agent::{Agent, Context, Skill};
     pub use agentcore_core::delegate::Delegate;
-    pub use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Safety, Severity, Verdict};
+    pub use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Safety, SecondOpinion, Severity, Verdict};
     pub use agentcore_core::message::ContentBlock;
     pub use agentcore_core::payload::{Object, PayloadError, Prompt};
     pub use agentcore_core::router::Router;

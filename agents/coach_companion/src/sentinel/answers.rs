@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use agentcore_runtime::prelude::Severity;
+use foldhash::HashMap;
 use serde::Deserialize;
 
 use super::kind::Kind;
@@ -10,6 +11,17 @@ use super::resources::Resources;
 
 static DATA: LazyLock<Data> = LazyLock::new(|| {
     serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/answers.json"))).expect("the build has read it")
+});
+
+/// Every answer with the numbers of every place, and what it answers.
+static ANSWERS: LazyLock<HashMap<String, (Kind, Severity)>> = LazyLock::new(|| {
+    let in_place = |resources: &'static Resources| {
+        DATA.answer.iter().flat_map(move |answer| {
+            let severity = if answer.severity == Grade::Crisis { Severity::Crisis } else { Severity::Elevated };
+            answer.say.iter().map(move |text| (resources.fill_in(text), (answer.kind, severity)))
+        })
+    };
+    Resources::all().iter().flat_map(in_place).collect()
 });
 
 #[derive(Deserialize)]
@@ -73,10 +85,9 @@ pub fn answer(kind: Kind, severity: Severity, whose: Whose, resources: &Resource
     Some(resources.fill_in(text))
 }
 
-/// Whether words are those of an answer to a kind, in any place.
-pub fn is_answer_to(kind: Kind, words: &str) -> bool {
-    let texts = DATA.answer.iter().filter(|answer| answer.kind == kind).flat_map(|answer| &answer.say);
-    texts.clone().any(|text| Resources::all().iter().any(|resources| resources.fill_in(text) == words))
+/// What words answer, where they are an answer of the sentinel's, in whatever place.
+pub fn answers_what(words: &str) -> Option<(Kind, Severity)> {
+    ANSWERS.get(words).copied()
 }
 
 fn found(kind: Kind, severity: Severity, whose: Whose) -> Option<&'static Answer> {

@@ -61,6 +61,9 @@ pub const OTHER: usize = 1;
 /// The outcomes of each side.
 pub const OF_SIDE: [Range<usize>; SIDES] = [0..4, 4..NOTHING];
 
+/// The rule that a flag names where only the classifier found something.
+pub const RULE: &str = "classifier";
+
 /// How many networks read: each learned by itself, and they seldom err together.
 pub const NETWORKS: usize = 2;
 
@@ -69,7 +72,7 @@ const WINDOW: usize = 3;
 
 /// By how much a rule's finding raises the danger, and by how much that of a rule that leaves no other reading. What
 /// messages showed that neither rules nor weights had seen.
-const RULE: f32 = 0.8;
+const RULES_FINDING: f32 = 0.8;
 const CERTAIN_RULE: f32 = 3.0;
 
 /// The weights, as the build packed them.
@@ -149,7 +152,7 @@ pub fn evidence(found: &[Finding]) -> [f32; SIDES] {
     let mut evidence = [0.0_f32; SIDES];
     for finding in found {
         let side = if finding.severity == Severity::Crisis { CRISIS } else { OTHER };
-        evidence[side] = evidence[side].max(if finding.is_certain { CERTAIN_RULE } else { RULE });
+        evidence[side] = evidence[side].max(if finding.is_certain { CERTAIN_RULE } else { RULES_FINDING });
     }
     evidence
 }
@@ -302,7 +305,7 @@ impl Reading {
             // What the rules have named they name better.
             && findings.iter().all(|known| known.severity < severity)
         {
-            findings.push(Finding { kind, rule: "classifier", severity, is_certain: false });
+            findings.push(Finding { kind, rule: RULE, severity, is_certain: false });
         }
         findings
     }

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use super::finding::{Finding, find_in};
 use super::goals::Person;
 use super::kind::Kind;
-use super::{answers, session};
+use super::session;
 use crate::payload::{DiaryEntry, UserContext};
 use crate::tools::Coached;
 
@@ -84,8 +84,6 @@ impl Noted {
 
 /// The newest turn in which the sentinel answered a kind.
 fn answered(kind: Kind, history: &[Arc<CompleteTurn>]) -> Option<usize> {
-    let is_answer = |turn: &Arc<CompleteTurn>| {
-        turn.messages().last().is_some_and(|message| answers::is_answer_to(kind, &message.text()))
-    };
+    let is_answer = |turn: &Arc<CompleteTurn>| session::answered_in(turn).is_some_and(|(answered, _)| answered == kind);
     history.iter().rposition(is_answer)
 }

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`text`], [`theirs`] | a message as plain words; what it tells of others, as they would tell it |
 //! | [`rules`], [`goals`], [`classifier`] | three who look at it; [`finding`] is what they find together |
+//! | [`second_reader`] | a model that looks at it too, where an operator wants that |
 //! | [`session`], [`diary`] | what earlier messages mean for this one, and what the user noted in the app |
 //! | [`bystander`] | whose emergency it is |
 //! | [`answers`], [`resources`] | what is said, and whom to call |
@@ -23,14 +24,16 @@ pub mod goals;
 pub mod kind;
 pub mod resources;
 pub mod rules;
+pub mod second_reader;
 pub mod session;
 pub mod text;
 pub mod theirs;
 
-use agentcore_runtime::prelude::{Flag, Guard, Heard, Leaving, Review, Safety, Severity, Verdict};
+use agentcore_runtime::prelude::{Flag, Guard, Heard, Leaving, Review, Safety, SecondOpinion, Severity, Verdict};
+use serde_json::Value;
 
 use crate::language::{self, Broken, Opinion};
-use crate::payload::UserContext;
+use crate::payload::{OPENING, UserContext};
 use crate::tools;
 use answers::{Replacement, Whose};
 use diary::Noted;
@@ -104,7 +107,7 @@ impl Sentinel {
     /// are different words for it. After that the model goes on, gently.
     fn answer(&self, findings: &[Finding], heard: &Heard<'_>) -> Option<String> {
         let Finding { kind, severity, .. } = *findings.iter().find(|finding| !finding.kind.is_left_to_the_model())?;
-        let before = session::times_before(kind, heard.earlier(), &self.person);
+        let before = session::times_before(kind, heard.history, &self.person);
         let before = if kind == Kind::Minor && self.is_minor { heard.history.len() } else { before };
         let is_told = severity < Severity::Crisis && before >= answers::count(kind, severity);
         let is_anothers = kind == Kind::MedicalEmergency && bystander::is_beside_somebody(&Text::of(heard.text));
@@ -114,7 +117,7 @@ impl Sentinel {
 
     /// What of earlier messages, or of the diary, keeps the session gentle.
     fn kept_gentle_by(&self, heard: &Heard<'_>) -> Option<Kind> {
-        session::kept_gentle_by(heard.earlier(), &self.person).or_else(|| self.noted.keeps_gentle(heard.history))
+        session::kept_gentle_by(heard.history, &self.person).or_else(|| self.noted.keeps_gentle(heard.history))
     }
 
     /// What the model is told, and why.
@@ -137,9 +140,9 @@ impl Sentinel {
     }
 }
 
-impl Guard for Sentinel {
-    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
-        let findings = self.findings(heard);
+impl Sentinel {
+    /// What comes of what was found.
+    fn decide(&self, findings: Vec<Finding>, heard: &Heard<'_>) -> Verdict {
         if let Some(text) = self.answer(&findings, heard) {
             return Verdict::Answer { text, flags: findings.into_iter().map(Finding::flag).collect() };
         }
@@ -148,6 +151,26 @@ impl Guard for Sentinel {
             return Verdict::Allow;
         }
         Verdict::Annotate { instruction: instructions.join("\n\n"), flags }
+    }
+}
+
+impl Guard for Sentinel {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        self.decide(self.findings(heard), heard)
+    }
+
+    /// A crisis is answered at once, and what the app itself says needs no second reader.
+    fn doubts(&self, heard: &Heard<'_>, verdict: &Verdict) -> Option<SecondOpinion> {
+        let is_crisis = verdict.flags().iter().any(|flag| flag.severity == Severity::Crisis);
+        let is_said = !heard.text.trim().is_empty() && heard.text != OPENING;
+        (is_said && !is_crisis).then(|| second_reader::question(heard))
+    }
+
+    fn reconsiders(&self, heard: &Heard<'_>, verdict: Verdict, told: &Value) -> Verdict {
+        match second_reader::heard_beside(self.findings(heard), told) {
+            Some(findings) => self.decide(findings, heard),
+            None => verdict,
+        }
     }
 
     /// Whatever makes a session gentle or ends that must stay known, or a session would change with the length of what

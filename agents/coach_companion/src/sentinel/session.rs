@@ -3,17 +3,18 @@
 //! `data/session.toml` has how that is said, and what each way of saying it ends: that the hospital has sent somebody
 //! home ends an emergency of the body, and says nothing of a wish to die.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use agentcore_runtime::core::history::CompleteTurn;
 use agentcore_runtime::prelude::Severity;
 use foldhash::HashMap;
 use serde::Deserialize;
 
-use super::bystander;
 use super::finding::{Finding, find_in};
 use super::goals::Person;
 use super::kind::Kind;
 use super::text::Text;
+use super::{answers, bystander};
 use crate::rules::RuleSet;
 
 static FILE: &str = include_str!(concat!(env!("OUT_DIR"), "/session.json"));
@@ -35,6 +36,9 @@ static ENDS: LazyLock<HashMap<String, Vec<Matter>>> = LazyLock::new(|| {
     file.rule.into_iter().map(|rule| (rule.name, rule.ends)).collect()
 });
 
+/// The rule by which an earlier turn shows what its answer was about.
+const ANSWERED: &str = "answered";
+
 /// What a session may be gentle about, and what may be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -52,11 +56,12 @@ enum OfAnother {
 }
 
 /// What keeps a session gentle, if anything: the gravest kind of the newest message that showed one and that no later
-/// one says to be over. `earlier` are the user's messages, oldest first.
-pub fn kept_gentle_by(earlier: impl DoubleEndedIterator<Item = String>, person: &Person) -> Option<Kind> {
+/// one says to be over.
+pub fn kept_gentle_by(earlier: &[Arc<CompleteTurn>], person: &Person) -> Option<Kind> {
     let mut over: Vec<Matter> = Vec::new();
-    for message in earlier.rev() {
-        let mut kept = find_in(&message, person).into_iter().filter(Finding::keeps_gentle).peekable();
+    for turn in own(earlier).rev() {
+        let message = turn.user_words();
+        let mut kept = shown_in(turn, &message, person).filter(Finding::keeps_gentle).peekable();
         if kept.peek().is_none() {
             over.extend(ended_by(&Text::of(&message)));
             continue;
@@ -71,10 +76,30 @@ pub fn kept_gentle_by(earlier: impl DoubleEndedIterator<Item = String>, person: 
     None
 }
 
-/// How many messages before showed a kind.
-pub fn times_before(kind: Kind, earlier: impl Iterator<Item = String>, person: &Person) -> usize {
-    let shows = |message: &String| find_in(message, person).iter().any(|finding| finding.kind == kind);
-    earlier.filter(shows).count()
+/// How many turns before showed a kind.
+pub fn times_before(kind: Kind, earlier: &[Arc<CompleteTurn>], person: &Person) -> usize {
+    let shows =
+        |turn: &&Arc<CompleteTurn>| shown_in(turn, &turn.user_words(), person).any(|finding| finding.kind == kind);
+    own(earlier).filter(shows).count()
+}
+
+/// The turns in which somebody spoke: a summary stands in a user's place, and a model wrote it.
+fn own(earlier: &[Arc<CompleteTurn>]) -> impl DoubleEndedIterator<Item = &Arc<CompleteTurn>> {
+    earlier.iter().filter(|turn| !turn.is_summary())
+}
+
+/// What a turn shows: what is found in its message, and what the sentinel answered in it, which a second reader or the
+/// diary may have told it.
+fn shown_in(turn: &CompleteTurn, message: &str, person: &Person) -> impl Iterator<Item = Finding> {
+    let found = find_in(message, person);
+    let answered = answered_in(turn).filter(|(kind, _)| found.iter().all(|finding| finding.kind != *kind));
+    let answered = answered.map(|(kind, severity)| Finding { kind, rule: ANSWERED, severity, is_certain: true });
+    found.into_iter().chain(answered)
+}
+
+/// What the sentinel answered in a turn, if it did.
+pub fn answered_in(turn: &CompleteTurn) -> Option<(Kind, Severity)> {
+    turn.messages().last().and_then(|message| answers::answers_what(&message.text()))
 }
 
 /// Whether a message says that a kind is over.

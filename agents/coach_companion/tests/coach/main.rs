@@ -8,6 +8,7 @@ mod language;
 mod prompt;
 mod remembered;
 mod rules;
+mod second_reader;
 mod sentinel;
 mod served;
 mod session;

@@ -11,9 +11,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::history::{CompleteTurn, words};
-use crate::message::Role;
+use crate::message::{Role, ToolSpec};
 
 /// Looks at a user's words before the model does and, if it wants to, at the model's before the user does.
 pub trait Guard: Send + Sync + 'static {
@@ -27,6 +28,21 @@ pub trait Guard: Send + Sync + 'static {
     fn keeps(&self, heard: &Heard<'_>, verdict: &Verdict) -> bool {
         let _ = heard;
         verdict.flags().iter().any(|flag| flag.severity == Severity::Crisis)
+    }
+
+    /// What a model is asked about the message before `verdict` counts, where the guard would hear a second opinion.
+    /// Asked only where an operator has set `SECOND_OPINIONS`, and only of a message that begins a turn; of several
+    /// guards the first that doubts is heard.
+    fn doubts(&self, heard: &Heard<'_>, verdict: &Verdict) -> Option<SecondOpinion> {
+        let _ = (heard, verdict);
+        None
+    }
+
+    /// Decides again, knowing what the model said: the arguments of [`SecondOpinion::form`], as the model wrote them.
+    /// Where the model fails, or is late, or does not fill in the form, this is not called and `verdict` stands.
+    fn reconsiders(&self, heard: &Heard<'_>, verdict: Verdict, told: &Value) -> Verdict {
+        let _ = (heard, told);
+        verdict
     }
 
     /// Whether it looks at answers as well. Those that nobody looks at are held back by nothing.
@@ -50,6 +66,17 @@ pub struct Heard<'a> {
     /// What is known of what was said before in the session, oldest first: also what is too much for the model. Of a turn
     /// that goes on by somebody's reply, it is known as far as it came.
     pub history: &'a [Arc<CompleteTurn>],
+}
+
+/// What a guard would know of a message that only a model can tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecondOpinion {
+    /// What the model is told to do.
+    pub instruction: String,
+    /// What it is asked: the message, and whatever of the conversation it takes to understand it.
+    pub question: String,
+    /// What it fills in.
+    pub form: ToolSpec,
 }
 
 /// A sentence of an answer that is about to leave.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::hearing::Opinion;
+use super::hearing::{Doubt, Opinion};
 use super::output::{Given, OUTPUT_ATTEMPTS, OutputContract};
 use super::route::{self, Route};
 use super::shrink::Shrinking;
@@ -20,6 +20,9 @@ use crate::message::{ContentBlock, Message, Role, StopReason, ToolResult, ToolRe
 use crate::model::{GuardrailTrace, ModelAnswer, ModelError, ModelRequest, ToolChoice};
 use crate::settings::Overruling;
 use crate::tool::{Question, Reply, Tool, ToolFailure, ToolOutput, ToolSpec, Toolbox};
+
+/// How long a second opinion is waited for: somebody waits for an answer meanwhile, and there is a first one.
+const SECOND_OPINION_TIME: Duration = Duration::from_secs(4);
 
 /// Said for a tool that asked a person whose answer a guard took up instead.
 const NOT_PASSED_ON: &str = "A person was asked. What the person said follows; it was answered without the tool.";
@@ -52,8 +55,8 @@ struct Turn {
     tools: Toolbox,
     guards: Vec<Arc<dyn Guard>>,
     output: Option<Returning>,
-    /// While the model chooses who answers.
-    choosing: Option<Box<Choosing>>,
+    /// While the model is asked something that nobody hears.
+    aside: Option<Aside>,
     /// As which of several agents it answers.
     route: Option<String>,
     rounds_left: u32,
@@ -77,6 +80,24 @@ struct Returning {
     tried_from: Option<usize>,
 }
 
+/// What the model is asked in silence before it is asked what the user said.
+enum Aside {
+    /// Which of several agents answers.
+    Choosing(Box<Choosing>),
+    /// What a guard would know of the message.
+    Doubting(Box<Doubting>),
+}
+
+struct Doubting {
+    doubt: Doubt,
+    /// What the guards make of the message by themselves.
+    opinion: Opinion,
+    said: String,
+    known: Vec<Arc<CompleteTurn>>,
+    /// What is asked afterwards.
+    request: ModelRequest,
+}
+
 struct Choosing {
     routes: Vec<Route>,
     /// What the guards of each make of the message.
@@ -93,12 +114,17 @@ impl TurnRequest {
     pub fn begin(self, earlier: impl Into<Earlier>) -> Step {
         let earlier = earlier.into();
         let (content, routes) = (self.content.clone(), self.routes.clone());
-        let opinion = Opinion::of(&self.guards, &words(&content), &earlier.known);
+        let said = words(&content);
+        let may_doubt = routes.is_empty() && self.overruling.second_opinions;
+        let opinion = Opinion::of(&self.guards, &said, &earlier.known, may_doubt);
         let mut turn = Turn::new(self, earlier.clone(), vec![Message { role: Role::User, content: content.clone() }]);
-        if let Some(answer) = turn.heed(opinion) {
-            return turn.answered_by_guard(answer);
+        if routes.is_empty() {
+            return turn.settle(opinion, said, earlier.known);
         }
-        if routes.is_empty() { Step::CallModel(ModelCall(turn)) } else { turn.choose(routes, content, earlier) }
+        match turn.heed(opinion) {
+            Some(answer) => turn.answered_by_guard(answer),
+            None => turn.choose(routes, content, earlier),
+        }
     }
 
     /// Goes on with a turn that waits for a person, by what the person answered: as the agent that asked.
@@ -135,7 +161,7 @@ impl TurnRequest {
         let replies = self.replies.clone();
         let said: Vec<String> = replies.iter().map(said_by).collect();
         let said = said.join("\n");
-        let opinion = Opinion::of(&self.guards, &said, &earlier.known);
+        let opinion = Opinion::of(&self.guards, &said, &earlier.known, false);
         let PausedTurn { messages, results, questions, broken_off, .. } = paused;
         let mut turn = Turn::new(self, earlier, messages);
         let answered = |question: &&Question| replies.iter().any(|reply| reply.id == question.id);
@@ -184,9 +210,15 @@ impl ModelCall {
         self.0.estimated_tokens
     }
 
-    /// Whether the caller hears this answer as it is written. Who is to answer is settled in silence.
+    /// Whether the caller hears this answer as it is written. Who is to answer, and what guards make of the message, is
+    /// settled in silence.
     pub fn is_heard(&self) -> bool {
-        self.0.choosing.is_none()
+        self.0.aside.is_none()
+    }
+
+    /// How long its answer is waited for, where the turn goes on without it: see [`Self::given_up`].
+    pub fn patience(&self) -> Option<Duration> {
+        matches!(self.0.aside, Some(Aside::Doubting(_))).then_some(SECOND_OPINION_TIME)
     }
 
     /// How long its answer may be given again, where it may.
@@ -210,8 +242,15 @@ impl ModelCall {
     pub fn answered(self, answer: ModelAnswer) -> Step {
         let Self(mut turn) = self;
         turn.usage += answer.usage;
-        if turn.choosing.is_some() {
-            return turn.go_to(|routes| route::chosen(routes, &answer));
+        match turn.aside.take() {
+            Some(Aside::Choosing(choosing)) => {
+                return turn.go_to(*choosing, |routes| route::chosen(routes, &answer));
+            }
+            Some(Aside::Doubting(doubting)) => {
+                let told = doubting.doubt.told(&answer).cloned();
+                return turn.go_on_after(*doubting, told.as_ref());
+            }
+            None => {}
         }
         let ModelAnswer { message, stop_reason, guardrail, .. } = answer;
         let only_masked = guardrail.as_ref().is_some_and(GuardrailTrace::only_masks);
@@ -245,8 +284,10 @@ impl ModelCall {
         if may_have_cost || !nothing_said {
             turn.usage += Usage::UNKNOWN;
         }
-        if turn.choosing.is_some() {
-            return turn.go_to(|_| 0);
+        match turn.aside.take() {
+            Some(Aside::Choosing(choosing)) => return turn.go_to(*choosing, |_| 0),
+            Some(Aside::Doubting(doubting)) => return turn.go_on_after(*doubting, None),
+            None => {}
         }
         if matches!(error, ModelError::ContextTooLong { .. }) && nothing_said && turn.shrink() {
             return Step::CallModel(Self(turn));
@@ -258,12 +299,32 @@ impl ModelCall {
     /// not known.
     pub fn out_of_time(mut self, so_far: Option<Message>) -> Step {
         self.0.usage += Usage::UNKNOWN;
+        // A guard's answer needs no more time.
+        self.0.aside = match self.0.aside.take() {
+            Some(Aside::Doubting(doubting)) if doubting.opinion.answer.is_some() => {
+                return self.0.go_on_after(*doubting, None);
+            }
+            aside => aside,
+        };
         let said = so_far.map(text_only).filter(|message| !message.content.is_empty());
         match said {
             Some(message) if self.is_heard() && self.0.output.is_none() => {
                 self.0.finish(message, StopReason::DeadlineExceeded)
             }
             _ => self.0.end_without_answer(TurnError::OutOfTime, None),
+        }
+    }
+
+    /// Nobody waits for the answer any longer; the turn goes on without it, where it can. What the call costs is not
+    /// known.
+    pub fn given_up(self) -> Step {
+        let Self(mut turn) = self;
+        match turn.aside.take() {
+            Some(Aside::Doubting(doubting)) => {
+                turn.usage += Usage::UNKNOWN;
+                turn.go_on_after(*doubting, None)
+            }
+            aside => Self(Turn { aside, ..turn }).out_of_time(None),
         }
     }
 
@@ -393,7 +454,7 @@ impl Turn {
             tools: request.tools,
             guards: request.guards,
             output: output.map(|contract| Returning { contract, attempts_left: OUTPUT_ATTEMPTS, tried_from: None }),
-            choosing: None,
+            aside: None,
             route: request.route,
             rounds_left: request.tool_rounds,
             shrinking: Shrinking::new(stays),
@@ -409,7 +470,7 @@ impl Turn {
     }
 
     /// Does what the guards want done; their answer, if they have one.
-    fn heed(&mut self, Opinion { safety, instructions, answer, keeps }: Opinion) -> Option<String> {
+    fn heed(&mut self, Opinion { safety, instructions, answer, keeps, .. }: Opinion) -> Option<String> {
         self.safety.merge(safety);
         self.pinned |= keeps;
         for instruction in instructions {
@@ -418,6 +479,32 @@ impl Turn {
         }
         self.estimated_tokens = self.request.estimated_tokens();
         answer
+    }
+
+    /// Goes on by what the guards make of the message, or first has a model asked what one of them would know.
+    fn settle(mut self, mut opinion: Opinion, said: String, known: Vec<Arc<CompleteTurn>>) -> Step {
+        let Some(doubt) = opinion.doubt.take() else {
+            return self.go_on_by(opinion);
+        };
+        let request = std::mem::replace(&mut self.request, doubt.question());
+        self.estimated_tokens = self.request.estimated_tokens();
+        self.aside = Some(Aside::Doubting(Box::new(Doubting { doubt, opinion, said, known, request })));
+        Step::CallModel(ModelCall(self))
+    }
+
+    /// Goes on by what the guards make of the message when they know what the model said of it, if it did.
+    fn go_on_after(mut self, doubting: Doubting, told: Option<&Value>) -> Step {
+        let Doubting { doubt, opinion, said, known, request } = doubting;
+        self.request = request;
+        let again = told.map(|told| Opinion::after(&doubt, told, &said, &known));
+        self.go_on_by(again.unwrap_or(opinion))
+    }
+
+    fn go_on_by(mut self, opinion: Opinion) -> Step {
+        match self.heed(opinion) {
+            Some(answer) => self.answered_by_guard(answer),
+            None => Step::CallModel(ModelCall(self)),
+        }
     }
 
     fn answered_by_guard(self, text: String) -> Step {
@@ -452,7 +539,8 @@ impl Turn {
     /// Has the model choose who answers, unless the guards of those who may leave it no choice.
     fn choose(mut self, routes: Vec<Route>, content: Vec<ContentBlock>, earlier: Earlier) -> Step {
         let said = words(&content);
-        let opinions = routes.iter().map(|route| Opinion::of(&route.request.guards, &said, &earlier.known));
+        let may_doubt = self.overruling.second_opinions;
+        let opinions = routes.iter().map(|route| Opinion::of(&route.request.guards, &said, &earlier.known, may_doubt));
         let opinions: Vec<Opinion> = opinions.collect();
         if let Some(place) = Opinion::settles(&opinions) {
             return match self.heed_one(opinions, place) {
@@ -463,7 +551,8 @@ impl Turn {
         let question = route::question(&routes, &content, &self.request.history);
         let instructions = std::mem::replace(&mut self.request, question).system;
         self.estimated_tokens = self.request.estimated_tokens();
-        self.choosing = Some(Box::new(Choosing { routes, opinions, content, earlier, instructions }));
+        let choosing = Choosing { routes, opinions, content, earlier, instructions };
+        self.aside = Some(Aside::Choosing(Box::new(choosing)));
         Step::CallModel(ModelCall(self))
     }
 
@@ -483,12 +572,10 @@ impl Turn {
 
     /// Goes on as the agent whose route is `chosen`, by its own prompt, tools and guards beside those of
     /// the request that chose.
-    fn go_to(mut self, chosen: impl Fn(&[Route]) -> usize) -> Step {
-        let Some(choosing) = self.choosing.take() else {
-            return Step::CallModel(ModelCall(self));
-        };
-        let Choosing { mut routes, opinions, content, earlier, instructions } = *choosing;
+    fn go_to(self, choosing: Choosing, chosen: impl Fn(&[Route]) -> usize) -> Step {
+        let Choosing { mut routes, mut opinions, content, earlier, instructions } = choosing;
         let place = chosen(&routes);
+        let (said, known) = (words(&content), earlier.known.clone());
         let mut request = routes.swap_remove(place).request;
         request.guards.splice(0..0, self.guards);
         request.pinned |= self.pinned;
@@ -497,10 +584,11 @@ impl Turn {
             turn.request.system = format!("{}\n\n{}", turn.request.system, instructions.trim_start());
         }
         (turn.usage, turn.safety) = (self.usage, self.safety);
-        match turn.heed_one(opinions, place) {
-            Some(answer) => turn.answered_by_guard(answer),
-            None => Step::CallModel(ModelCall(turn)),
+        let opinion = std::mem::take(&mut opinions[place]);
+        for of_another in opinions {
+            turn.safety.take_note(of_another.safety);
         }
+        turn.settle(opinion, said, known)
     }
 }
 
@@ -680,7 +768,7 @@ impl Turn {
     }
 
     fn end_without_answer(mut self, error: TurnError, so_far: Option<Message>) -> Step {
-        if self.choosing.is_some() {
+        if self.aside.is_some() {
             return self.done(Err(error), None);
         }
         self.forget_attempts();

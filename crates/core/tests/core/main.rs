@@ -9,6 +9,7 @@ mod outgoing;
 mod payload;
 mod played;
 mod resilience;
+mod second_opinion;
 mod sessions;
 mod sessions_summary;
 mod settings;

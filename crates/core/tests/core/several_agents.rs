@@ -469,7 +469,7 @@ async fn what_the_guards_of_a_task_found_is_told_with_the_answer() {
 
 #[tokio::test]
 async fn an_operators_settings_hold_for_a_task_and_for_whoever_is_chosen() {
-    let overruling = Overruling { max_tokens: Some(77), temperature: Some(0.5) };
+    let overruling = Overruling { max_tokens: Some(77), temperature: Some(0.5), ..Overruling::default() };
     let model = Played::new([calls(&[("1", "trainer", json!({"task": "?"}))]), says("Swim."), says("Swim, he says.")]);
     let trainer = Delegate::new(Trainer, "Knows how to move.", &Context::default());
     let mut request = TurnRequest::new("?").tool(trainer);

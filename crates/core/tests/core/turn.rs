@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcore_core::agent::{Agent, Context};
-use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, Severity, Verdict};
+use agentcore_core::guard::{Flag, Guard, Heard, Leaving, Review, SecondOpinion, Severity, Verdict};
 use agentcore_core::history::{CompleteTurn, Earlier, INTERRUPTED, PausedTurn, SentTurn, complete};
 use agentcore_core::message::{
     ContentBlock, Image, ImageFormat, MediaSource, Message, Role, StopReason, ToolResult, ToolResultContent,
@@ -12,6 +12,7 @@ use agentcore_core::message::{
 use agentcore_core::model::{ModelAnswer, ModelError, ModelRequest};
 use agentcore_core::payload::{PayloadError, Prompt};
 use agentcore_core::router::Router;
+use agentcore_core::settings::Overruling;
 use agentcore_core::tool::typed::JsonSchema;
 use agentcore_core::tool::{Question, Reply, Tool, ToolCall, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::{
@@ -895,17 +896,28 @@ enum Mood {
     Annotates,
     Answers,
     Crisis,
+    Doubts,
 }
 
 impl Guard for Mood {
     fn inspect(&self, _heard: &Heard<'_>) -> Verdict {
         let answer = |severity| Verdict::Answer { text: "I hear you.".into(), flags: vec![Flag { severity, ..FLAG }] };
         match self {
-            Self::Allows => Verdict::Allow,
+            Self::Allows | Self::Doubts => Verdict::Allow,
             Self::Annotates => Verdict::Annotate { instruction: "Be gentle.".into(), flags: vec![FLAG] },
             Self::Answers => answer(Severity::Elevated),
             Self::Crisis => answer(Severity::Crisis),
         }
+    }
+
+    fn doubts(&self, heard: &Heard<'_>, _verdict: &Verdict) -> Option<SecondOpinion> {
+        let (instruction, question) = ("What is it about?".to_owned(), heard.text.to_owned());
+        matches!(self, Self::Doubts).then(|| SecondOpinion { instruction, question, form: Weigh.spec() })
+    }
+
+    fn reconsiders(&self, _heard: &Heard<'_>, _verdict: Verdict, told: &Value) -> Verdict {
+        let text = told.to_string();
+        if text.len().is_multiple_of(2) { Verdict::Answer { text, flags: vec![FLAG] } } else { Verdict::Allow }
     }
 
     fn reviews(&self) -> bool {
@@ -954,7 +966,7 @@ struct Kilograms {
 fn of_kind(kind: Kind, payload: &Value, rounds: u32, mood: Mood) -> TurnRequest {
     let payload: Prompt = serde_json::from_value(payload.clone()).expect("a payload");
     let request = || payload.clone().turn().expect("a request").tool_rounds(rounds).guard(mood);
-    match kind {
+    let mut request = match kind {
         Kind::WithTools => request().tool(Weigh),
         Kind::WithoutTools => request(),
         Kind::Returning => request().returning::<Kilograms>(),
@@ -963,7 +975,9 @@ fn of_kind(kind: Kind, payload: &Value, rounds: u32, mood: Mood) -> TurnRequest 
             .agent("talking", Talker(Mood::Allows))
             .turn(payload, &Context::default())
             .expect("a request"),
-    }
+    };
+    request.overrule(Overruling { second_opinions: true, ..Overruling::default() });
+    request
 }
 
 /// The history as a process reads it that has just begun: by way of JSON.
@@ -995,6 +1009,7 @@ proptest! {
                 any::<bool>(),
                 prop_oneof![
                     6 => Just(Mood::Allows), 2 => Just(Mood::Annotates), 1 => Just(Mood::Answers), 1 => Just(Mood::Crisis),
+                    2 => Just(Mood::Doubts),
                 ],
             ),
             1..5,
@@ -1027,8 +1042,8 @@ proptest! {
                 }
                 step = happen(step, happening);
             }
-            // Rounds, a choice, attempts to return a type, and attempts to be shorter are all bounded.
-            prop_assert!(questions <= rounds + 1 + 1 + 3 + 16, "{} questions in {} rounds", questions, rounds);
+            // Rounds, a choice, a second opinion, attempts to return a type, and attempts to be shorter are all bounded.
+            prop_assert!(questions <= rounds + 1 + 1 + 1 + 3 + 16, "{} questions in {} rounds", questions, rounds);
             let Step::Done(outcome) = step else { continue };
             if let Some(messages) = whole(&outcome) {
                 stored.push(messages.to_vec());

@@ -1,0 +1,119 @@
+//! What a model reads in a message that the sentinel does not take for a crisis: the second layer, where an operator
+//! wants one. What it is asked is in `data/second_reader.toml`.
+//!
+//! It can only make more of a message than rules say, and less of it than the classifier fears. Its words are chosen
+//! from a list, so that whatever it has been talked into it cannot speak to the user.
+
+use std::cmp::Reverse;
+use std::sync::LazyLock;
+
+use agentcore_runtime::core::message::{Role, ToolSpec};
+use agentcore_runtime::prelude::{Heard, SecondOpinion, Severity};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::classifier;
+use super::finding::{Finding, severity};
+use super::kind::Kind;
+
+/// The rule that a flag names where the model found what nobody else did.
+pub const SECOND_READER: &str = "second_reader";
+
+/// The form that the model fills in.
+const REPORT: &str = "report";
+
+/// How many messages before the last one the model is shown, and how many characters of each at the most.
+const EARLIER: usize = 4;
+const LONGEST: usize = 600;
+
+static DATA: LazyLock<Data> = LazyLock::new(|| {
+    serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/second_reader.json"))).expect("the build has read it")
+});
+
+#[derive(Deserialize)]
+struct Data {
+    instruction: String,
+    label: Vec<Label>,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+    kind: Kind,
+    severity: String,
+    is: String,
+}
+
+/// What the model is shown.
+#[derive(Serialize)]
+struct Shown<'a> {
+    earlier: Vec<Said>,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Said {
+    by: &'static str,
+    text: String,
+}
+
+/// What the model is asked about a message.
+pub fn question(heard: &Heard<'_>) -> SecondOpinion {
+    let shown = Shown { earlier: earlier(heard), message: heard.text };
+    SecondOpinion {
+        instruction: DATA.instruction.trim().to_owned(),
+        question: serde_json::to_string(&shown).unwrap_or_default(),
+        form: form(),
+    }
+}
+
+fn form() -> ToolSpec {
+    let names: Vec<&str> = DATA.label.iter().map(|label| label.name.as_str()).collect();
+    let described: Vec<String> = DATA.label.iter().map(|label| format!("{}: {}", label.name, label.is)).collect();
+    ToolSpec {
+        name: REPORT.to_owned(),
+        description: format!("Says what is in the message. The labels:\n{}", described.join("\n")),
+        input_schema: json!({
+            "type": "object",
+            "properties": { "found": { "type": "array", "items": { "type": "string", "enum": names } } },
+            "required": ["found"],
+        }),
+    }
+}
+
+/// The last of what was said before, oldest first. A summary is not among it: a model wrote it.
+fn earlier(heard: &Heard<'_>) -> Vec<Said> {
+    let turns = heard.history.iter().filter(|turn| !turn.is_summary());
+    let messages = turns.flat_map(|turn| turn.messages()).filter(|message| !message.text().trim().is_empty());
+    let mut said: Vec<Said> = messages
+        .map(|message| Said {
+            by: if message.role == Role::User { "person" } else { "coach" },
+            text: message.text().chars().take(LONGEST).collect(),
+        })
+        .collect();
+    said.split_off(said.len().saturating_sub(EARLIER))
+}
+
+/// What the model reported; none where it did not fill in the form as it is meant.
+fn reported(told: &Value) -> Option<Vec<(Kind, Severity)>> {
+    let found = told["found"].as_array()?;
+    let label = |name: &Value| DATA.label.iter().find(|label| Some(label.name.as_str()) == name.as_str());
+    found.iter().map(|name| label(name).map(|label| (label.kind, severity(&label.severity)))).collect()
+}
+
+/// What is found in a message when the model's report is heard beside what was found without it; none where it reported
+/// nothing that makes sense.
+pub fn heard_beside(mut found: Vec<Finding>, told: &Value) -> Option<Vec<Finding>> {
+    let reported = reported(told)?;
+    found.retain(|finding| finding.rule != classifier::RULE || reported.iter().any(|(kind, _)| *kind == finding.kind));
+    for (kind, severity) in reported {
+        let own = Finding { kind, rule: SECOND_READER, severity, is_certain: true };
+        match found.iter_mut().find(|known| known.kind == kind) {
+            Some(known) if known.severity < severity => *known = own,
+            Some(_) => {}
+            None => found.push(own),
+        }
+    }
+    found.sort_by_key(|finding| (Reverse(finding.severity), finding.kind));
+    Some(found)
+}
