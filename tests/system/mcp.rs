@@ -119,14 +119,14 @@ fn lines(log: &str, message: &str) -> Vec<Value> {
 // === the SDKs ===
 
 #[test]
-fn the_official_sdks_list_and_call_the_agent_as_one_tool() {
+fn the_official_sdks_list_and_call_the_agent_and_what_it_offers() {
     let (_aws, agent) = coach();
     let mut versions = Vec::new();
     for (name, mut client) in clients(&agent) {
         let listed = client.order(json!({ "do": "list" }));
         let tools = listed["tools"].as_array().unwrap_or_else(|| panic!("{name}: {listed}"));
-        assert_eq!(tools.len(), 1, "{name}: {listed}");
-        assert_eq!(tools[0]["name"], "coach_companion", "{name}");
+        let names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
+        assert_eq!(names, ["coach_companion", "convert_units"], "{name}");
         assert!(
             tools[0]["description"].as_str().is_some_and(|words| words.starts_with("Company for people")),
             "{name}"
@@ -149,6 +149,10 @@ fn the_official_sdks_list_and_call_the_agent_as_one_tool() {
         assert!(pieces.len() > 1 && pieces.concat() == text, "{name}: {pieces:?} are not {text}");
         let places = progress.iter().map(|told| told[0].as_f64().expect("a number")).collect::<Vec<_>>();
         assert!(places.is_sorted_by(|one, next| one < next), "{name}: {places:?}");
+
+        let arguments = json!({ "weight": { "value": 80, "unit": "kg" } });
+        let called = client.order(json!({ "do": "call", "tool": "convert_units", "arguments": arguments }));
+        assert_eq!(called["result"]["structuredContent"]["lb"], "176.4 lb", "{name}: {called}");
         versions.push(name);
     }
     insta::assert_snapshot!(versions.join("\n"), @r#"

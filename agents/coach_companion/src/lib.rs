@@ -27,6 +27,7 @@ use agentcore_runtime::prelude::*;
 use std::sync::Arc;
 
 use agentcore_runtime::core::history::CompleteTurn;
+use agentcore_runtime::core::tool::Tool;
 use payload::{CoachPayload, OPENING};
 use prompt::Known;
 use remembered::Remembered;
@@ -70,6 +71,10 @@ impl Agent for CoachCompanion {
 
     fn skills() -> Vec<Skill> {
         SKILLS.to_vec()
+    }
+
+    fn offers(&self) -> Vec<Arc<dyn Tool>> {
+        tools::offered()
     }
 
     fn prepare(&self) {

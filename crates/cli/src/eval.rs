@@ -1,10 +1,15 @@
 //! `vitracka eval`: has the evaluation's conversations with a coach that runs. What it flags and what it must not say
-//! is checked word for word; what else an answer should be, a model judges.
+//! is checked word for word; what else an answer should be, a model judges. Or sends it labelled messages and counts what
+//! it flags, with whatever its operator has set: a second opinion, a guardrail.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
+use coach_companion::evaluation::cases::{Case, CasesError, read_folder};
 use coach_companion::evaluation::conversations::{self, Conversation, Score, score};
+use coach_companion::evaluation::{Figures, Judged, table};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use crate::arguments::Eval;
@@ -13,6 +18,20 @@ use crate::{new_session, output};
 
 /// The lowest score of an answer that is as it should be: nearly.
 const LEAST_SCORE: u8 = 4;
+
+/// How many messages are under way at a time.
+const MESSAGES_AT_ONCE: usize = 8;
+
+/// Why an evaluation came to no end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvalError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Cases(#[from] CasesError),
+    #[error("{0:?} was answered without `safety`; only a coach can be evaluated, and {1} is none")]
+    NoCoach(String, String),
+}
 
 /// What a conversation came to.
 struct Had<'a> {
@@ -30,8 +49,31 @@ struct Totals {
     scores: Vec<u8>,
 }
 
+pub(crate) async fn run(eval: &Eval) -> Result<ExitCode, EvalError> {
+    match &eval.messages {
+        Some(folder) => send_messages(folder, eval).await,
+        None => Ok(have_conversations(eval).await?),
+    }
+}
+
+/// Sends every message, and tells what was found and what was not.
+async fn send_messages(folder: &Path, eval: &Eval) -> Result<ExitCode, EvalError> {
+    let sent = read_folder(folder)?.into_iter().map(|case| send(case, eval));
+    let judged: Vec<Judged> = stream::iter(sent).buffered(MESSAGES_AT_ONCE).try_collect().await?;
+    let told = table::table(&folder.display().to_string(), &Figures::of(&judged), &judged, true);
+    output::line(told.trim_end()).map_err(CallError::from)?;
+    Ok(if judged.iter().all(Judged::is_right) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn send(case: Case, eval: &Eval) -> Result<Judged, EvalError> {
+    let coach = Caller::new(&eval.coach, new_session(), eval.endpoint.clone()).await?;
+    let answer = coach.invoke(&json!({ "prompt": case.says }).to_string()).await?.answer;
+    let says = case.says.clone();
+    Judged::in_answer(case, &answer["safety"]).ok_or_else(|| EvalError::NoCoach(says, eval.coach.clone()))
+}
+
 /// Has every conversation, one after the other, and tells of each; fails where anything was missed.
-pub(crate) async fn run(eval: &Eval) -> Result<ExitCode, CallError> {
+async fn have_conversations(eval: &Eval) -> Result<ExitCode, CallError> {
     output::line(&format!("{:<52} {:>6} {:>7}", "conversation", "judged", "missed"))?;
     let mut all = Vec::new();
     for conversation in conversations::all() {

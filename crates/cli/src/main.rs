@@ -23,6 +23,7 @@ use test_agent::TestAgent;
 
 use arguments::{Arguments, Command};
 use caller::{CallError, Caller};
+use eval::EvalError;
 
 /// Whatever ends a command early, as one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,8 @@ enum CommandError {
     Dev(#[from] dev::DevError),
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     #[error(transparent)]
     Cost(#[from] cost::CostError),
     #[error(transparent)]
@@ -50,7 +53,10 @@ async fn main() -> ExitCode {
     match run(command).await {
         Ok(code) => code,
         // Whoever read it has read enough.
-        Err(CommandError::Call(CallError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(
+            CommandError::Call(CallError::Output(error))
+            | CommandError::Eval(EvalError::Call(CallError::Output(error))),
+        ) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("vitracka: {error}");
             ExitCode::FAILURE

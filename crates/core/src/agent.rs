@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::activity::{Activity, Busy};
 use crate::payload::{PayloadError, Prompt};
+use crate::tool::Tool;
 use crate::tool::typed::schema_of;
 use crate::turn::TurnRequest;
 
@@ -55,6 +57,13 @@ pub trait Agent: Send + Sync + 'static {
     /// What the agent can do, for those who choose between agents by their cards, as A2A has them. None, when not said:
     /// then the agent as a whole is one, and [`Self::DESCRIPTION`] tells of it.
     fn skills() -> Vec<Skill> {
+        Vec::new()
+    }
+
+    /// Tools that callers of a protocol which has tools, as MCP does, may call by themselves beside the agent: none, when
+    /// not said. Asked once when the process listens. No turn is made of such a call, no session remembers it and no guard
+    /// reads what it answers, so that only what knows nothing of a user belongs here.
+    fn offers(&self) -> Vec<Arc<dyn Tool>> {
         Vec::new()
     }
 

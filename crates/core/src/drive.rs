@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use crate::chance;
 use crate::guard::outgoing::Outgoing;
 use crate::message::{ContentBlock, Role, ToolUse};
 use crate::model::{AnswerInWriting, BlockDelta, Metrics, Model, ModelError, ModelEvent, ModelEvents};
-use crate::settings::CONTEXT_TOKENS;
+use crate::settings::{CONTEXT_TOKENS, Overruling};
 use crate::signal::{self, attribute};
 use crate::tool::{Account, Tool, ToolCall, ToolProgress, ToolSource};
 use crate::turn::{Answer, CallFailure, CallOutcome, ModelCall, Step, ToolRound, TurnOutcome, TurnRequest};
@@ -149,6 +151,23 @@ pub async fn drive(mut step: Step, stage: &Stage) -> TurnOutcome {
             Step::Done(outcome) => return outcome,
         };
     }
+}
+
+/// Calls one tool outside of a turn, for a caller who chose it. Dropping what this returns ends the call.
+pub async fn call_alone(tool: Arc<dyn Tool>, input: Value, overruling: Overruling, stage: &Stage) -> CallOutcome {
+    let call = ToolCall {
+        id: format!("tooluse_{}", chance::uuid().simple()),
+        input,
+        reply: None,
+        deadline: stage.deadline,
+        cut: stage.cut.clone(),
+        model: Arc::clone(&stage.model),
+        tool: tool.spec().name,
+        progress: stage.progress(),
+        account: Account::default(),
+        overruling,
+    };
+    run(tool, call).await
 }
 
 /// How waiting came to its end.
@@ -361,7 +380,7 @@ impl Stage {
         }
     }
 
-    fn call(&self, call: &ToolUse, reply: Option<&serde_json::Value>, round: &ToolRound, account: Account) -> ToolCall {
+    fn call(&self, call: &ToolUse, reply: Option<&Value>, round: &ToolRound, account: Account) -> ToolCall {
         ToolCall {
             id: call.tool_use_id.clone(),
             input: call.input.clone(),

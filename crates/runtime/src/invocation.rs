@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use agentcore_core::activity::{Activity, Busy};
 use agentcore_core::agent::{Agent, Context};
+#[cfg(feature = "mcp")]
+use agentcore_core::drive::call_alone;
 use agentcore_core::drive::{Delivery, Stage, TurnEvent, drive, gather_tools, settle};
 use agentcore_core::guard::Safety;
 use agentcore_core::history::Keepsake;
@@ -19,6 +21,10 @@ use agentcore_core::response_cache::{Question as CachedQuestion, ResponseCache};
 use agentcore_core::settings::{CONTEXT_TOKENS, Overruling};
 use agentcore_core::signal::attribute;
 use agentcore_core::tool::Question;
+#[cfg(feature = "mcp")]
+use agentcore_core::tool::{Tool, ToolOutput};
+#[cfg(feature = "mcp")]
+use agentcore_core::turn::CallFailure;
 use agentcore_core::turn::{Answer, Step, TurnError, TurnOutcome, TurnRequest};
 use bytes::Bytes;
 use serde::Serialize;
@@ -146,17 +152,11 @@ impl<A> Clone for Invoker<A> {
 
 impl<A: Agent> Invoker<A> {
     /// Runs turns on the runtime this is called in.
-    pub(crate) fn new(
-        agent: A,
-        model: Arc<dyn Model>,
-        overruling: Overruling,
-        sessions: Sessions,
-        activity: Activity,
-    ) -> Self {
+    pub(crate) fn new(agent: A, model: Arc<dyn Model>, sessions: Sessions, activity: Activity) -> Self {
         Self {
             agent: Arc::new(agent),
             model,
-            overruling,
+            overruling: Overruling::default(),
             turn_time: None,
             sessions,
             answers: Arc::default(),
@@ -192,6 +192,12 @@ impl<A: Agent> Invoker<A> {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// The same, with what an operator sets over what the agent asks for.
+    pub(crate) fn overruled_by(mut self, overruling: Overruling) -> Self {
+        self.overruling = overruling;
+        self
     }
 
     /// The same, with turns that take so long at the most.
@@ -297,6 +303,36 @@ impl<A: Agent> Invoker<A> {
             telemetry::refused(&failure, began);
             Err(failure)
         })
+    }
+
+    /// What callers may call by themselves beside the agent.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn offered(&self) -> Vec<Arc<dyn Tool>> {
+        self.agent.offers()
+    }
+
+    /// Calls a tool by itself; what it says of its progress comes as `events`. Dropping the call ends it.
+    #[cfg(feature = "mcp")]
+    pub(crate) async fn call(
+        &self,
+        tool: Arc<dyn Tool>,
+        input: Value,
+        admitted: Admitted,
+        events: Option<mpsc::Sender<TurnEvent>>,
+    ) -> Result<ToolOutput, CallFailure> {
+        let (busy, cut) = (self.activity.begin("tool"), self.ending.child_token());
+        let stage = Stage {
+            model: Arc::clone(&self.model),
+            delivery: events.map_or(Delivery::Whole, Delivery::Streamed),
+            deadline: tokio::time::Instant::now() + tool.timeout(),
+            cut: cut.clone(),
+            first_token: Arc::default(),
+        };
+        // Whoever drops this is not listening any more.
+        let _cut = cut.drop_guard();
+        let outcome = call_alone(tool, input, self.overruling, &stage).await;
+        drop((busy, admitted));
+        outcome.result
     }
 
     /// How long the turn may take.

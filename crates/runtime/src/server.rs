@@ -199,7 +199,7 @@ impl<A: Agent> Server<A> {
         };
         let queue = parsed(read, "SESSION_QUEUE", "must be a whole number of invocations")?.unwrap_or(DEFAULT_QUEUE);
         let sessions = sessions.summarized_by(model.clone()).queue(queue);
-        let mut server = Self::assemble(agent, model, sessions, activity, settings.model.overruling());
+        let mut server = Self::assemble(agent, model, sessions, activity).overruling(settings.model.overruling());
         server.function = function;
         server.protocol = read("AGENTCORE_PROTOCOL").unwrap_or_default().parse()?;
         server.address = SocketAddr::new(
@@ -247,18 +247,19 @@ impl<A: Agent> Server<A> {
     pub fn new(agent: A, model: Arc<dyn Model>, memory: Arc<dyn SessionMemory>) -> Self {
         let activity = Activity::default();
         let sessions = Sessions::new(memory, DEFAULT_HISTORY_TOKENS, activity.clone());
-        Self::assemble(agent, model, sessions, activity, Overruling::default())
+        Self::assemble(agent, model, sessions, activity)
     }
 
-    fn assemble(
-        agent: A,
-        model: Arc<dyn Model>,
-        sessions: Sessions,
-        activity: Activity,
-        overruling: Overruling,
-    ) -> Self {
+    /// The same, with what the operator of a host of its own sets over what the agent asks for.
+    #[must_use]
+    pub fn overruling(mut self, overruling: Overruling) -> Self {
+        self.http.invoker = self.http.invoker.overruled_by(overruling);
+        self
+    }
+
+    fn assemble(agent: A, model: Arc<dyn Model>, sessions: Sessions, activity: Activity) -> Self {
         let health = Health::new(activity.clone());
-        let invoker = Invoker::new(agent, model, overruling, sessions, activity);
+        let invoker = Invoker::new(agent, model, sessions, activity);
         Self {
             http: Http {
                 invoker,

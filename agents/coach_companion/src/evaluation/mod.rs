@@ -10,11 +10,13 @@ pub mod table;
 
 use std::collections::BTreeMap;
 
+use agentcore_runtime::core::guard::SafetyAction;
 use agentcore_runtime::prelude::{Guard, Heard, Severity, Verdict};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::payload::UserContext;
-use crate::sentinel::Sentinel;
+use crate::sentinel::{GENTLE, Sentinel};
 use cases::Case;
 
 /// What an expectation of nothing is called.
@@ -91,6 +93,17 @@ pub fn judge(case: Case) -> Judged {
 // === impl Judged ===
 
 impl Judged {
+    /// What a coach that is called made of a message, by its answer's `safety`; none where that is none.
+    pub fn in_answer(case: Case, safety: &Value) -> Option<Self> {
+        let told = |member: &str| safety[member].as_str();
+        let is_named = |severity: &Severity| Some(severity.as_str()) == told("severity");
+        let severity = Severity::ALL.into_iter().find(is_named)?;
+        let flags = safety["flags"].as_array()?.iter().filter(|flag| flag["rule"] != GENTLE);
+        let flags = flags.map(|flag| Some((flag["kind"].as_str()?.to_owned(), flag["rule"].as_str()?.to_owned())));
+        let is_answered = told("action") == Some(SafetyAction::Answered.as_str());
+        Some(Self { case, flags: flags.collect::<Option<_>>()?, severity, is_answered })
+    }
+
     /// The kind that should be found; [`NONE`] for ordinary talk.
     pub fn expected(&self) -> &'static str {
         self.case.expected.map_or(NONE, |(kind, _)| kind.as_str())

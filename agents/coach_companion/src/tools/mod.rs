@@ -136,6 +136,11 @@ pub fn all(coached: Coached) -> Vec<Arc<dyn Tool>> {
     ]
 }
 
+/// What needs to know nothing of a user, for whoever may call it by itself.
+pub fn offered() -> Vec<Arc<dyn Tool>> {
+    vec![Arc::new(tool(|asked: ConvertUnits, _call: ToolCall| async { converted(asked) }))]
+}
+
 fn answering<A: serde::de::DeserializeOwned + JsonSchema + Send + 'static>(
     coached: &Arc<Coached>,
     answer: fn(&Coached, A) -> Result<Value, ToolFailure>,

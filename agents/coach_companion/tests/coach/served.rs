@@ -6,25 +6,30 @@ use std::sync::Arc;
 
 use agentcore_runtime::Server;
 use agentcore_runtime::core::memory::process::ProcessMemory;
-use agentcore_runtime::core::message::{Message, Role, StopReason, Usage};
+use agentcore_runtime::core::message::{ContentBlock, Message, Role, StopReason, ToolUse, Usage};
 use agentcore_runtime::core::model::{
     BlockDelta, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest,
 };
+use agentcore_runtime::core::settings::Settings;
 use coach_companion::CoachCompanion;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// Writes one answer, three characters at a time.
+/// Writes one answer, three characters at a time. Asked for a second opinion, it sees danger in every message.
 struct Writing(&'static str);
 
 impl Model for Writing {
-    fn converse<'a>(&'a self, _request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
-        let message = Message::assistant(self.0);
+    fn converse<'a>(&'a self, request: &'a ModelRequest) -> BoxFuture<'a, Result<ModelAnswer, ModelError>> {
+        let report = ToolUse {
+            tool_use_id: "tooluse_1".into(),
+            name: request.tools[0].name.clone(),
+            input: json!({ "found": ["self_harm"] }),
+        };
         let answer = ModelAnswer {
-            message,
-            stop_reason: StopReason::EndTurn,
+            message: Message { role: Role::Assistant, content: vec![ContentBlock::ToolUse(report)] },
+            stop_reason: StopReason::ToolUse,
             usage: Usage::default(),
             guardrail: None,
             served: None,
@@ -55,8 +60,11 @@ impl Model for Writing {
 }
 
 /// The body of what a served coach answers a caller who streams.
-async fn streamed(answer: &'static str) -> String {
+async fn streamed(answer: &'static str, settings: &[(&str, &str)]) -> String {
+    let set = |name: &str| settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+    let overruling = Settings::read(set).expect("settings that make sense").model.overruling();
     let server = Server::new(CoachCompanion, Arc::new(Writing(answer)), Arc::new(ProcessMemory::default()));
+    let server = server.overruling(overruling);
     let listening = server.listen().expect("a free port");
     let (address, end) = (listening.address(), CancellationToken::new());
     let ended = tokio::spawn(listening.serve_until(end.clone()));
@@ -97,7 +105,7 @@ async fn a_callers_stream_has_nothing_that_is_forbidden() {
         "Grand. Skip these tonight:\n\n1. Crisps\n2. Dinner\n",
         "Grand. Eat **1,000 kcal** a day and no snacks",
     ] {
-        let body = streamed(answer).await;
+        let body = streamed(answer, &[]).await;
         let told = told(&body);
         assert!(told.starts_with("Grand") && told.contains("I'd rather stop here"), "{body}");
         assert!(!["dinner", "Dinner", "1,000"].iter().any(|word| body.contains(word)), "{body}");
@@ -108,5 +116,14 @@ async fn a_callers_stream_has_nothing_that_is_forbidden() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callers_stream_has_all_that_is_fine() {
     let fine = "Grand 🌱! Some ideas:\n\n- soup and a roll for **dinner**\n- a walk of 20 minutes\n\nWhich one?";
-    assert_eq!(told(&streamed(fine).await), fine);
+    assert_eq!(told(&streamed(fine, &[]).await), fine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_an_operator_wants_it_a_second_reader_is_heard_before_the_coach() {
+    let body = streamed("Soup.", &[("SECOND_OPINIONS", "on")]).await;
+    assert!(told(&body).contains("116 123") || told(&body).contains("112"), "{body}");
+    assert!(!body.contains("Soup"), "{body}");
+    assert!(body.contains(r#"{"kind":"self_harm","rule":"second_reader"}"#), "{body}");
+    assert_eq!(told(&streamed("Soup.", &[("SECOND_OPINIONS", "off")]).await), "Soup.");
 }

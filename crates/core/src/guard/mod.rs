@@ -217,6 +217,9 @@ impl Verdict {
 // === impl Severity ===
 
 impl Severity {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 4] = [Self::None, Self::Info, Self::Elevated, Self::Crisis];
+
     /// Its name, as callers read it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -53,6 +53,7 @@ fn a_value_that_cannot_be_is_named_with_its_variable_and_what_may_be() {
     insta::assert_snapshot!(refusal(&[("DATA_RESIDENCY", "mars")]), @"DATA_RESIDENCY=mars must be `eu` or `any`");
     insta::assert_snapshot!(refusal(&[("MODEL_ID", "claude please")]), @"MODEL_ID=claude please is not a model id; eu.anthropic.claude-3-5-sonnet-20240620-v1:0 is one");
     insta::assert_snapshot!(refusal(&[("MAX_TOKENS", "0")]), @"MAX_TOKENS=0 must be a whole number of tokens, at least 1");
+    insta::assert_snapshot!(refusal(&[("SECOND_OPINIONS", "yes")]), @"SECOND_OPINIONS=yes must be `on` or `off`");
     insta::assert_snapshot!(refusal(&[("TEMPERATURE", "1.5")]), @"TEMPERATURE=1.5 must be a number from 0 to 1");
     insta::assert_snapshot!(refusal(&[("HISTORY_TOKENS", "all")]), @"HISTORY_TOKENS=all must be a number of tokens from 0 to 200000");
     insta::assert_snapshot!(refusal(&[("MODEL_TOKEN_GAP_TIMEOUT_SECONDS", "-1")]), @"MODEL_TOKEN_GAP_TIMEOUT_SECONDS=-1 must be a number of seconds above 0, at most 3600");

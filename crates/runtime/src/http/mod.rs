@@ -237,7 +237,6 @@ mod tests {
     use agentcore_core::memory::sessions::Sessions;
     use agentcore_core::model::{Model, ModelAnswer, ModelError, ModelEvents, ModelRequest};
     use agentcore_core::payload::{PayloadError, Prompt};
-    use agentcore_core::settings::Overruling;
     use agentcore_core::turn::TurnRequest;
     use futures::future::BoxFuture;
     use futures::stream;
@@ -271,7 +270,7 @@ mod tests {
         let activity = Activity::default();
         let sessions = Sessions::new(Arc::new(ProcessMemory::default()), 1_000, activity.clone());
         let health = Health::new(activity.clone());
-        let invoker = Invoker::new(Quiet, Arc::new(Quiet), Overruling::default(), sessions, activity);
+        let invoker = Invoker::new(Quiet, Arc::new(Quiet), sessions, activity);
         Http {
             invoker,
             health,

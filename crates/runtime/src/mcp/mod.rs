@@ -1,4 +1,5 @@
-//! The agent as an MCP server: streamable HTTP at `POST /mcp`, with one tool, which is the agent.
+//! The agent as an MCP server: streamable HTTP at `POST /mcp`, with one tool, which is the agent, and those that it
+//! offers beside itself.
 //!
 //! The server keeps nothing between two requests, because the next one may reach another process. What a conversation
 //! is told by is the id in its headers, whatever it is: MCP's own `Mcp-Session-Id`, or the platform's
@@ -9,11 +10,12 @@
 //! serves each request by itself: bodies are read within the bounds of [`crate::admission`], a message that is none is
 //! told so as JSON-RPC tells it, and `notifications/cancelled`, a request of its own, finds the call it means.
 //!
-//! The tools that the agent itself uses are not offered. They are made for each turn, of its payload and session, and
-//! guards read what they say before anybody does; a caller who called one would have neither.
+//! The tools that the agent uses in its turns are not offered by that: they are made for each turn, of its payload and
+//! session, and guards read what they say before anybody does. What an agent [offers](Agent::offers) is called without.
 
 mod calls;
 mod message;
+mod offered;
 mod tool;
 
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::calls::{Call, Calls};
 use self::message::{Asked, refused};
-use self::tool::AgentTool;
+use self::tool::Tools;
 use crate::admission::Room;
 use crate::failure::Failure;
 use crate::http::body::{LARGEST, Payload};
@@ -50,7 +52,7 @@ const PATH: &str = "/mcp";
 struct Server<A: Agent> {
     http: Http<A>,
     calls: Calls,
-    protocol: StreamableHttpService<AgentTool<A>, NeverSessionManager>,
+    protocol: StreamableHttpService<Tools<A>, NeverSessionManager>,
 }
 
 /// The routes of the protocol.
@@ -87,14 +89,14 @@ async fn answer<A: Agent>(State(server): State<Arc<Server<A>>>, request: Request
 impl<A: Agent> Server<A> {
     fn new(http: Http<A>) -> Self {
         let calls = Calls::default();
-        let tool = AgentTool::new(http.invoker.clone(), calls.clone());
+        let tools = Tools::new(http.invoker.clone(), calls.clone());
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
             .disable_allowed_hosts()
             // Bodies have been read within bounds before they come here.
             .with_max_request_body_bytes(LARGEST);
-        let protocol = StreamableHttpService::new(move || Ok(tool.clone()), Arc::default(), config);
+        let protocol = StreamableHttpService::new(move || Ok(tools.clone()), Arc::default(), config);
         Self { http, calls, protocol }
     }
 

@@ -11,11 +11,14 @@ use agentcore_runtime::core::message::{Message, Role, StopReason, Usage};
 use agentcore_runtime::core::model::{
     BlockDelta, Metrics, Model, ModelAnswer, ModelError, ModelEvent, ModelEvents, ModelRequest,
 };
+use agentcore_runtime::core::tool::typed::{JsonSchema, tool};
+use agentcore_runtime::core::tool::{Tool, ToolCall, ToolFailure};
 use agentcore_runtime::prelude::*;
 use agentcore_runtime::{ServeError, Server};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +29,10 @@ pub(crate) struct Obedient;
 impl Agent for Obedient {
     type Payload = Prompt;
     const NAME: &'static str = "obedient";
+
+    fn offers(&self) -> Vec<Arc<dyn Tool>> {
+        vec![Arc::new(tool(measure))]
+    }
 
     fn turn(&self, payload: Prompt, context: &Context) -> Result<TurnRequest, PayloadError> {
         let user = payload.user_id.clone();
@@ -53,6 +60,26 @@ impl Agent for Obedient {
             Some(("for a moment", _)) => request.reusable_for(Duration::from_millis(100)),
             _ => request,
         })
+    }
+}
+
+/// Measures what it is shown.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(crate = "agentcore_runtime::core::tool::typed::schemars")]
+struct Measure {
+    what: String,
+}
+
+async fn measure(Measure { what }: Measure, call: ToolCall) -> Result<Value, ToolFailure> {
+    match what.as_str() {
+        "a hair" => Err(ToolFailure::failed("a hair is too thin for this ruler; measure something larger")),
+        "a stranger" => Err(call.ask("May I measure you?")),
+        "a ghost" => panic!("this panics on purpose"),
+        "the sky" => std::future::pending().await,
+        _ => {
+            call.progress("laying the ruler down");
+            Ok(json!({ "of": what, "cm": 21 }))
+        }
     }
 }
 
