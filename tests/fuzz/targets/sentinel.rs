@@ -10,8 +10,11 @@ use agentcore_runtime::core::guard::{Guard, Heard, Safety, Verdict};
 use agentcore_runtime::core::history::complete;
 use agentcore_runtime::core::message::{ContentBlock, Message, StopReason, Usage};
 use agentcore_runtime::core::model::{BlockDelta, ModelAnswer, ModelEvent};
-use coach_companion::payload::UserContext;
+use coach_companion::payload::{OPENING, UserContext};
 use coach_companion::sentinel::Sentinel;
+use coach_companion::sentinel::finding::{find, find_in};
+use coach_companion::sentinel::goals::Person;
+use coach_companion::sentinel::text::Text;
 
 pub(crate) fn run(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -36,7 +39,9 @@ fn heard(sentinel: &Sentinel, earlier: &[&str], message: &str) -> Safety {
     let history: Vec<_> = complete(turns).into_iter().map(Arc::new).collect();
     let heard = Heard { text: message, history: &history };
     let verdict = sentinel.inspect(&heard);
-    assert_eq!(verdict, sentinel.inspect(&heard), "the same message is judged the same");
+    let (person, read) = (Person::default(), Text::of(message));
+    let found = if message == OPENING { Vec::new() } else { find(&read, &person) };
+    assert_eq!(found, find_in(message, &person), "the same is found again, and when it is remembered");
     let keeps = sentinel.keeps(&heard, &verdict);
     if let Verdict::Answer { text, flags } = &verdict {
         assert!(!text.trim().is_empty() && !flags.is_empty(), "an answer has words and a reason");

@@ -12,9 +12,13 @@ mod phrases;
 mod random;
 mod report;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use coach_companion::evaluation::cases::{Case, read_folder};
 use coach_companion::sentinel::classifier::phrases::SIDES;
@@ -33,8 +37,8 @@ const FOLDS: usize = 5;
 const JOINED: usize = 4;
 /// One message in so many is also told mistyped.
 const MISTYPED: usize = 4;
-/// Authors of fewer messages are left out together.
-const MESSAGES_OF_AN_AUTHOR: usize = 1_000;
+/// Into how many groups the authors are dealt; a group is left out together.
+const GROUPS: usize = 10;
 
 /// How the two readers are heard before it is known how well each hears.
 const UNDECIDED: Decision = Decision { mix: [[0.0, 2.0, 0.4]; SIDES], least: [f32::MAX; SIDES], preference: 0.0 };
@@ -72,34 +76,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The author of each case, by number; a file has one author.
+/// The group of each case's author; a file has one author.
 fn authors(cases: &[Case]) -> Vec<usize> {
-    let mut files: Vec<&str> = Vec::new();
-    let mut authors = Vec::new();
-    for case in cases {
-        let own = cases.iter().filter(|other| other.file == case.file).count();
-        let file = if own < MESSAGES_OF_AN_AUTHOR { "" } else { case.file.as_str() };
-        authors.push(files.iter().position(|known| *known == file).unwrap_or(files.len()));
-        if !files.contains(&file) {
-            files.push(file);
-        }
-    }
-    authors
+    let files: BTreeSet<&str> = cases.iter().map(|case| case.file.as_str()).collect();
+    let groups: BTreeMap<&str, usize> = files.into_iter().zip((0..GROUPS).cycle()).collect();
+    cases.iter().map(|case| groups[case.file.as_str()]).collect()
 }
 
-/// What a classifier that has not seen a case says of it.
+/// What a classifier that has not seen a case says of it. Folds are learned side by side.
 fn out_of_fold(cases: &[Case], folds: &[usize]) -> Vec<Reading> {
-    let mut readings = vec![None; cases.len()];
-    for fold in 0..=folds.iter().copied().max().unwrap_or_default() {
-        let seen: Vec<&Case> = cases.iter().zip(folds).filter(|(_, of)| **of != fold).map(|(case, _)| case).collect();
-        // As it will be read: what is written down is a little less than what was learned.
-        let Some(weights) = Weights::read(&train(&seen).write()) else { continue };
-        let classifier = Classifier::new(weights);
-        for (place, case) in cases.iter().enumerate().filter(|(place, _)| folds[*place] == fold) {
-            readings[place] = Some(classifier.read_text(&Text::of(&case.says)));
+    let count = folds.iter().copied().max().unwrap_or_default() + 1;
+    let next = AtomicUsize::new(0);
+    let learn = || {
+        let mut read = Vec::new();
+        while let Some(fold) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|fold| *fold < count) {
+            read.extend(without(fold, cases, folds));
         }
-    }
-    readings.into_iter().flatten().collect()
+        read
+    };
+    let mut read: Vec<(usize, Reading)> = thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let learning: Vec<_> = (0..workers).map(|_| scope.spawn(learn)).collect();
+        learning.into_iter().flat_map(|worker| worker.join().expect("learning does not fail")).collect()
+    });
+    read.sort_by_key(|(place, _)| *place);
+    read.into_iter().map(|(_, reading)| reading).collect()
+}
+
+/// What a classifier that has seen all but one fold says of it, by the cases' places.
+fn without(fold: usize, cases: &[Case], folds: &[usize]) -> Vec<(usize, Reading)> {
+    let seen: Vec<&Case> = cases.iter().zip(folds).filter(|(_, of)| **of != fold).map(|(case, _)| case).collect();
+    // As it will be read: what is written down is a little less than what was learned.
+    let classifier = Classifier::new(Weights::read(&train(&seen).write()).expect("it was just written"));
+    let left_out = cases.iter().enumerate().filter(|(place, _)| folds[*place] == fold);
+    left_out.map(|(place, case)| (place, classifier.read_text(&Text::of(&case.says)))).collect()
 }
 
 fn class_of(case: &Case) -> usize {

@@ -77,7 +77,7 @@ pub(crate) fn train(samples: &[Sample], known: &Known, random: &mut Random) -> P
 // === impl Known ===
 
 impl Known {
-    /// The words and marks that two messages have or more.
+    /// The words and marks that three messages have or more.
     pub(crate) fn of(samples: &[Sample]) -> Self {
         let mut seen: HashMap<u32, (u32, &str)> = HashMap::new();
         for sample in samples.iter().filter(|sample| sample.is_original) {
@@ -88,7 +88,7 @@ impl Known {
                 seen.entry(token.key).or_insert((0, token.word)).0 += 1;
             }
         }
-        let often = seen.into_iter().filter(|(_, (times, _))| *times > 1);
+        let often = seen.into_iter().filter(|(_, (times, _))| *times > 2);
         let mut words: Vec<(u32, &str)> = often.map(|(key, (_, word))| (key, word)).collect();
         words.sort_unstable();
         let keys: Vec<u32> = words.iter().map(|(key, _)| *key).collect();
