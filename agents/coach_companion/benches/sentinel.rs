@@ -12,8 +12,8 @@ use agentcore_runtime::core::message::Message;
 use agentcore_runtime::prelude::{Guard, Heard, Leaving, Safety};
 use coach_companion::payload::UserContext;
 use coach_companion::sentinel::Sentinel;
-use coach_companion::sentinel::finding::find;
 use coach_companion::sentinel::goals::Person;
+use coach_companion::sentinel::reading::find;
 use coach_companion::sentinel::text::Text;
 use criterion::{Criterion, criterion_group, criterion_main};
 

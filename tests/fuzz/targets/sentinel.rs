@@ -12,8 +12,8 @@ use agentcore_runtime::core::message::{ContentBlock, Message, StopReason, Usage}
 use agentcore_runtime::core::model::{BlockDelta, ModelAnswer, ModelEvent};
 use coach_companion::payload::{OPENING, UserContext};
 use coach_companion::sentinel::Sentinel;
-use coach_companion::sentinel::finding::{find, find_in};
 use coach_companion::sentinel::goals::Person;
+use coach_companion::sentinel::reading::{find, find_in};
 use coach_companion::sentinel::text::Text;
 
 pub(crate) fn run(bytes: &[u8]) {

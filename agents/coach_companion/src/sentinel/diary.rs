@@ -10,9 +10,10 @@ use agentcore_runtime::prelude::Severity;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
-use super::finding::{Finding, find_in};
+use super::finding::Finding;
 use super::goals::Person;
 use super::kind::Kind;
+use super::reading::find_in;
 use super::session;
 use crate::payload::{DiaryEntry, UserContext};
 use crate::tools::Coached;

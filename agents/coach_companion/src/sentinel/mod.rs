@@ -8,7 +8,7 @@
 //! | room | job |
 //! | --- | --- |
 //! | [`text`], [`theirs`] | a message as plain words; what it tells of others, as they would tell it |
-//! | [`rules`], [`goals`], [`classifier`] | three who look at it; [`finding`] is what they find together |
+//! | [`rules`], [`goals`], [`classifier`] | three who look at it, each for a [`finding`]; [`reading`] is what they find together |
 //! | [`second_reader`] | a model that looks at it too, where an operator wants that |
 //! | [`session`], [`diary`] | what earlier messages mean for this one, and what the user noted in the app |
 //! | [`bystander`] | whose emergency it is |
@@ -22,6 +22,7 @@ pub mod diary;
 pub mod finding;
 pub mod goals;
 pub mod kind;
+pub mod reading;
 pub mod resources;
 pub mod rules;
 pub mod second_reader;
@@ -37,9 +38,10 @@ use crate::payload::{OPENING, UserContext};
 use crate::tools;
 use answers::{Replacement, Whose};
 use diary::Noted;
-use finding::{Finding, find_in, severity};
+use finding::{Finding, severity};
 use goals::{Person, UnsafeGoal};
 use kind::Kind;
+use reading::find_in;
 use resources::Resources;
 use text::Text;
 

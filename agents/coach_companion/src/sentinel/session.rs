@@ -10,9 +10,10 @@ use agentcore_runtime::prelude::Severity;
 use foldhash::HashMap;
 use serde::Deserialize;
 
-use super::finding::{Finding, find_in};
+use super::finding::Finding;
 use super::goals::Person;
 use super::kind::Kind;
+use super::reading::find_in;
 use super::text::Text;
 use super::{answers, bystander};
 use crate::rules::RuleSet;

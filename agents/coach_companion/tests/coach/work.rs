@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use agentcore_runtime::prelude::*;
 use coach_companion::payload::{Sex, UserContext};
 use coach_companion::sentinel::Sentinel;
-use coach_companion::sentinel::finding::find;
 use coach_companion::sentinel::goals::Person;
+use coach_companion::sentinel::reading::find;
 use coach_companion::sentinel::text::Text;
 use proptest::prelude::*;
 
