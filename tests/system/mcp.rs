@@ -322,7 +322,7 @@ fn what_cannot_be_read_is_told_in_json_rpcs_own_way() {
     400 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"The message is no JSON-RPC message: see line 1, column 0."}}
     400 {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"The message is no request, notification or answer of JSON-RPC 2.0 and MCP."}}
     200 {"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no/such"}}
-    200 {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"There is no such tool here; the only one is coach_companion."}}
+    200 {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"There is no such tool here; there are coach_companion, convert_units."}}
     200 {"jsonrpc":"2.0","id":1,"result":{}}
     202 
     "#);

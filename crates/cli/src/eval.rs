@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use coach_companion::evaluation::cases::{Case, CasesError, read_folder};
 use coach_companion::evaluation::conversations::{self, Conversation, Score, score};
 use coach_companion::evaluation::{Figures, Judged, table};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use crate::arguments::Eval;
@@ -29,6 +29,10 @@ pub(crate) enum EvalError {
     Call(#[from] CallError),
     #[error(transparent)]
     Cases(#[from] CasesError),
+    #[error(
+        "{0} has no messages; name a folder with .txt files of labelled ones, such as agents/coach_companion/evaluation/held_out"
+    )]
+    NoMessages(String),
     #[error("{0:?} was answered without `safety`; only a coach can be evaluated, and {1} is none")]
     NoCoach(String, String),
 }
@@ -59,10 +63,27 @@ pub(crate) async fn run(eval: &Eval) -> Result<ExitCode, EvalError> {
 /// Sends every message, and tells what was found and what was not.
 async fn send_messages(folder: &Path, eval: &Eval) -> Result<ExitCode, EvalError> {
     let sent = read_folder(folder)?.into_iter().map(|case| send(case, eval));
-    let judged: Vec<Judged> = stream::iter(sent).buffered(MESSAGES_AT_ONCE).try_collect().await?;
+    let answers: Vec<_> = stream::iter(sent).buffered(MESSAGES_AT_ONCE).collect().await;
+    let (mut judged, mut unanswered) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(answered) => judged.push(answered),
+            Err(EvalError::Call(error)) => unanswered.push(error),
+            Err(other) => return Err(other),
+        }
+    }
+    // Of what was answered the figures are told, though something was not; of nothing there are none.
+    if judged.is_empty() {
+        let nothing = || EvalError::NoMessages(folder.display().to_string());
+        return Err(unanswered.into_iter().next().map_or_else(nothing, EvalError::Call));
+    }
     let told = table::table(&folder.display().to_string(), &Figures::of(&judged), &judged, true);
     output::line(told.trim_end()).map_err(CallError::from)?;
-    Ok(if judged.iter().all(Judged::is_right) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if let Some(first) = unanswered.first() {
+        output::line(&format!("\n{} had no answer; the first: {first}", unanswered.len())).map_err(CallError::from)?;
+    }
+    let is_right = unanswered.is_empty() && judged.iter().all(Judged::is_right);
+    Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn send(case: Case, eval: &Eval) -> Result<Judged, EvalError> {

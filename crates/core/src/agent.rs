@@ -62,7 +62,8 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Tools that callers of a protocol which has tools, as MCP does, may call by themselves beside the agent: none, when
     /// not said. Asked once when the process listens. No turn is made of such a call, no session remembers it and no guard
-    /// reads what it answers, so that only what knows nothing of a user belongs here.
+    /// reads what it answers, and what it spends on models of its own is not counted: only what knows nothing of a user and
+    /// asks no model belongs here.
     fn offers(&self) -> Vec<Arc<dyn Tool>> {
         Vec::new()
     }

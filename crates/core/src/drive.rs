@@ -240,10 +240,19 @@ impl Stage {
     }
 
     async fn ask(&self, call: ModelCall) -> Step {
-        let patience = call.patience();
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let patience = call.patience().map(|patience| patience.min(left / 2));
         let asking = timeout(patience.unwrap_or(Duration::MAX), self.model.converse(call.request()));
         let answer = match self.wait(asking).await {
-            Ended::Well(Ok(Ok(answer))) => answer,
+            Ended::Well(Ok(Ok(answer))) => {
+                if !call.understands(&answer) {
+                    tracing::warn!(
+                        error_type = "NotFilledIn",
+                        "a second opinion on a message that says nothing; its guards decide by themselves"
+                    );
+                }
+                answer
+            }
             Ended::Well(Ok(Err(error))) => {
                 if patience.is_some() {
                     tracing::warn!(error_type = error.name(), error = %error, "no second opinion on a message; its guards decide by themselves");

@@ -45,7 +45,7 @@ use crate::payload;
 use crate::telemetry::invocation as telemetry;
 
 /// How many events may wait for a slow reader before the model is made to wait as well.
-const EVENTS_AHEAD: usize = 32;
+pub(crate) const EVENTS_AHEAD: usize = 32;
 
 /// Leads payloads through turns. Clones share everything.
 pub(crate) struct Invoker<A> {
@@ -319,7 +319,8 @@ impl<A: Agent> Invoker<A> {
         input: Value,
         admitted: Admitted,
         events: Option<mpsc::Sender<TurnEvent>>,
-    ) -> Result<ToolOutput, CallFailure> {
+    ) -> Result<Result<ToolOutput, CallFailure>, Failure> {
+        let (began, name) = (Instant::now(), tool.spec().name);
         let (busy, cut) = (self.activity.begin("tool"), self.ending.child_token());
         let stage = Stage {
             model: Arc::clone(&self.model),
@@ -328,11 +329,19 @@ impl<A: Agent> Invoker<A> {
             cut: cut.clone(),
             first_token: Arc::default(),
         };
-        // Whoever drops this is not listening any more.
+        let overruling = self.overruling;
+        let ending = cut.clone();
+        let calling = async move {
+            let outcome = ending.run_until_cancelled(call_alone(tool, input, overruling, &stage)).await;
+            drop((busy, admitted));
+            outcome.map(|outcome| outcome.result)
+        };
+        // Among the turns, so that a process that ends waits for it as well. Whoever drops this is not listening any more.
         let _cut = cut.drop_guard();
-        let outcome = call_alone(tool, input, self.overruling, &stage).await;
-        drop((busy, admitted));
-        outcome.result
+        let called = self.turns.spawn_on(calling.in_current_span(), &self.work).await;
+        let called = called.map_err(|_panicked| Failure::internal())?.ok_or_else(|| Failure::from(&TurnError::Cut));
+        telemetry::tool_called(&name, called.as_ref().is_ok_and(Result::is_ok), began);
+        called
     }
 
     /// How long the turn may take.
@@ -446,8 +455,17 @@ impl Performance {
         error: &OpenError,
         began: Instant,
     ) -> Result<Answered, Failure> {
-        match settle(request.begin(Vec::new()), &self.stage).await {
-            step @ Step::Done(_) => {
+        let is_lost = matches!(error, OpenError::Memory(_));
+        let step = match request.begin(Vec::new()) {
+            Step::CallModel(call) if call.patience().is_some() && is_lost => {
+                settle(Step::CallModel(call), &self.stage).await
+            }
+            // Who is only turned away for now costs no call of a model.
+            Step::CallModel(call) if call.patience().is_some() => call.given_up(),
+            step => step,
+        };
+        match step {
+            step @ Step::Done(TurnOutcome { result: Ok(_), .. }) => {
                 let outcome = drive(step, &self.stage).await;
                 telemetry::report(&outcome, began, self.first_token());
                 audit::record(self.agent, key, &outcome.safety);

@@ -89,7 +89,11 @@ impl Sentinel {
 
     /// What is found in a message, and in what the app sent with it.
     fn findings(&self, heard: &Heard<'_>) -> Vec<Finding> {
-        let mut findings = find_in(heard.text, &self.person);
+        self.with_what_the_app_says(find_in(heard.text, &self.person), heard)
+    }
+
+    /// The same with what the app sent with the message, which no reader of the message can take back.
+    fn with_what_the_app_says(&self, mut findings: Vec<Finding>, heard: &Heard<'_>) -> Vec<Finding> {
         let mut add = |kind, rule| {
             if findings.iter().all(|finding| finding.kind != kind) {
                 findings.push(Finding { kind, rule, severity: Severity::Elevated, is_certain: true });
@@ -169,8 +173,8 @@ impl Guard for Sentinel {
     }
 
     fn reconsiders(&self, heard: &Heard<'_>, verdict: Verdict, told: &Value) -> Verdict {
-        match second_reader::heard_beside(self.findings(heard), told) {
-            Some(findings) => self.decide(findings, heard),
+        match second_reader::heard_beside(find_in(heard.text, &self.person), told) {
+            Some(findings) => self.decide(self.with_what_the_app_says(findings, heard), heard),
             None => verdict,
         }
     }

@@ -94,18 +94,29 @@ fn earlier(heard: &Heard<'_>) -> Vec<Said> {
     said.split_off(said.len().saturating_sub(EARLIER))
 }
 
-/// What the model reported; none where it did not fill in the form as it is meant.
-fn reported(told: &Value) -> Option<Vec<(Kind, Severity)>> {
-    let found = told["found"].as_array()?;
+/// What a model reported.
+struct Report {
+    found: Vec<(Kind, Severity)>,
+    /// Whether it named nothing that is no label. Who makes up labels has seen something, and is not believed where it
+    /// has seen nothing.
+    is_clear: bool,
+}
+
+/// What the model reported; none where nothing of it makes sense.
+fn reported(told: &Value) -> Option<Report> {
+    let names = told["found"].as_array()?;
     let label = |name: &Value| DATA.label.iter().find(|label| Some(label.name.as_str()) == name.as_str());
-    found.iter().map(|name| label(name).map(|label| (label.kind, severity(&label.severity)))).collect()
+    let found: Vec<_> = names.iter().filter_map(label).map(|label| (label.kind, severity(&label.severity))).collect();
+    let is_clear = found.len() == names.len();
+    (is_clear || !found.is_empty()).then_some(Report { found, is_clear })
 }
 
 /// What is found in a message when the model's report is heard beside what was found without it; none where it reported
 /// nothing that makes sense.
 pub fn heard_beside(mut found: Vec<Finding>, told: &Value) -> Option<Vec<Finding>> {
-    let reported = reported(told)?;
-    found.retain(|finding| finding.rule != classifier::RULE || reported.iter().any(|(kind, _)| *kind == finding.kind));
+    let Report { found: reported, is_clear } = reported(told)?;
+    let is_reported = |kind| reported.iter().any(|(reported, _)| *reported == kind);
+    found.retain(|finding| !is_clear || finding.rule != classifier::RULE || is_reported(finding.kind));
     for (kind, severity) in reported {
         let own = Finding { kind, rule: SECOND_READER, severity, is_certain: true };
         match found.iter_mut().find(|known| known.kind == kind) {

@@ -15,7 +15,7 @@ use super::goals::Person;
 use super::kind::Kind;
 use super::reading::find_in;
 use super::text::Text;
-use super::{answers, bystander};
+use super::{answers, bystander, classifier};
 use crate::rules::RuleSet;
 
 static FILE: &str = include_str!(concat!(env!("OUT_DIR"), "/session.json"));
@@ -90,10 +90,15 @@ fn own(earlier: &[Arc<CompleteTurn>]) -> impl DoubleEndedIterator<Item = &Arc<Co
 }
 
 /// What a turn shows: what is found in its message, and what the sentinel answered in it, which a second reader or the
-/// diary may have told it.
+/// diary may have told it. What only the classifier feared, short of a crisis, counts where the sentinel answered: a
+/// second reader may have taken it back.
 fn shown_in(turn: &CompleteTurn, message: &str, person: &Person) -> impl Iterator<Item = Finding> {
-    let found = find_in(message, person);
-    let answered = answered_in(turn).filter(|(kind, _)| found.iter().all(|finding| finding.kind != *kind));
+    let answered = answered_in(turn);
+    let mut found = find_in(message, person);
+    found.retain(|finding| {
+        finding.rule != classifier::RULE || finding.severity == Severity::Crisis || answered.is_some()
+    });
+    let answered = answered.filter(|(kind, _)| found.iter().all(|finding| finding.kind != *kind));
     let answered = answered.map(|(kind, severity)| Finding { kind, rule: ANSWERED, severity, is_certain: true });
     found.into_iter().chain(answered)
 }

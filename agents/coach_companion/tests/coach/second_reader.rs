@@ -1,10 +1,12 @@
 //! The model that reads beside the sentinel: what it is asked, what it may change, and what it may not.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use agentcore_runtime::core::history::{CompleteTurn, complete};
 use agentcore_runtime::core::message::Message;
 use agentcore_runtime::prelude::*;
+use coach_companion::evaluation::cases::read_folder;
 use coach_companion::payload::{OPENING, UserContext};
 use coach_companion::sentinel::classifier::{CLASSES, RULE};
 use coach_companion::sentinel::finding::Finding;
@@ -112,6 +114,28 @@ fn what_only_the_classifier_feared_it_may_take_back() {
 }
 
 #[test]
+fn what_it_took_back_does_not_come_back_at_the_next_message() {
+    let by_itself = |text: &str| sentinel().inspect(&Heard { text, history: &[] });
+    let is_feared = |says: &str| {
+        flags(&by_itself(says))
+            .iter()
+            .all(|(kind, rule, _)| *rule == RULE || (*kind, *rule) == ("eating_disorder", GENTLE))
+            && flags(&by_itself(says)).contains(&("eating_disorder", RULE, Severity::Elevated))
+    };
+    let tuning = Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation/tuning");
+    let cases = read_folder(&tuning).expect("each line makes sense");
+    let mut feared = cases.iter().map(|case| case.says.as_str()).filter(|says| is_feared(says));
+    let feared = feared.next().expect("something that only the classifier finds");
+    let Verdict::Answer { text: answer, .. } = by_itself(feared) else { panic!("{feared}: no answer") };
+    let is_gentle_after = |said: &str| {
+        let verdict = sentinel().inspect(&Heard { text: "And lunch?", history: &history(&[(feared, said)]) });
+        verdict.flags().iter().any(|flag| flag.rule == GENTLE)
+    };
+    assert!(is_gentle_after(&answer), "the sentinel answered it: {feared}");
+    assert!(!is_gentle_after("Soup is a good idea."), "the model answered it: {feared}");
+}
+
+#[test]
 fn what_a_rule_found_it_cannot_take_back() {
     for found in ["I take laxatives after every meal", "Can I double my Ozempic dose?", "I'm 15 and want to be thin"] {
         let by_itself = sentinel().inspect(&Heard { text: found, history: &[] });
@@ -127,10 +151,31 @@ fn what_makes_no_sense_changes_nothing() {
         json!({}),
         json!({ "found": "self_harm" }),
         json!({ "found": [7] }),
-        json!({ "found": ["self_harm", "aliens"] }),
+        json!({ "found": ["aliens"] }),
         json!({ "found": { "self_harm": true } }),
     ] {
         assert_eq!(after(HARMLESS, &told), Verdict::Allow, "{told}");
+    }
+}
+
+#[test]
+fn what_it_sees_counts_though_it_makes_up_labels_and_takes_nothing_back_then() {
+    let feared = Finding { kind: Kind::LowMood, rule: RULE, severity: Severity::Elevated, is_certain: false };
+    let found = heard_beside(vec![feared], &json!({ "found": ["self_harm", "suicidal"] })).expect("a part makes sense");
+    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::SelfHarm, Kind::LowMood]);
+}
+
+#[test]
+fn what_the_app_says_it_cannot_take_back() {
+    for (context, text, kind) in [
+        (json!({ "age": 15 }), "I'm in fifth class and want to be thin", "minor"),
+        (json!({ "height_cm": 175, "target_weight_kg": 45 }), "I want to weigh nothing at all", "unsafe_goal"),
+        (json!({ "age": 15 }), HARMLESS, "minor"),
+    ] {
+        let sentinel = Sentinel::for_user(&serde_json::from_value::<UserContext>(context).expect("a context"));
+        let heard = Heard { text, history: &[] };
+        let verdict = sentinel.reconsiders(&heard, sentinel.inspect(&heard), &json!({ "found": [] }));
+        assert!(verdict.flags().iter().any(|flag| flag.kind == kind), "{text}: {verdict:?}");
     }
 }
 

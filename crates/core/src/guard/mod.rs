@@ -31,8 +31,9 @@ pub trait Guard: Send + Sync + 'static {
     }
 
     /// What a model is asked about the message before `verdict` counts, where the guard would hear a second opinion.
-    /// Asked only where an operator has set `SECOND_OPINIONS`, and only of a message that begins a turn; of several
-    /// guards the first that doubts is heard.
+    /// Asked only where an operator has set `SECOND_OPINIONS`, and only of a message that begins a turn: not of what
+    /// replies to a tool's question. Of several guards the first that doubts is heard; those of a request that chooses
+    /// between agents are not, those of the agent that is chosen are.
     fn doubts(&self, heard: &Heard<'_>, verdict: &Verdict) -> Option<SecondOpinion> {
         let _ = (heard, verdict);
         None

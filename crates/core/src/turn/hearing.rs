@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::guard::{Guard, Heard, Safety, SafetyAction, SecondOpinion, Severity, Verdict};
 use crate::history::CompleteTurn;
-use crate::message::Message;
+use crate::message::{Message, StopReason};
 use crate::model::{ModelAnswer, ModelParameters, ModelRequest, ModelSize, ToolChoice};
 
 /// The longest second opinion, in tokens.
@@ -53,6 +53,8 @@ impl Opinion {
             }
             verdict
         });
+        // Who is in danger does not wait for what another guard doubts.
+        let doubt = doubt.filter(|_| !opinion.answers_a_crisis());
         Self { doubt, ..opinion }
     }
 
@@ -88,15 +90,18 @@ impl Opinion {
         opinion
     }
 
+    fn answers_a_crisis(&self) -> bool {
+        self.answer.is_some() && self.safety.severity == Severity::Crisis
+    }
+
     /// The opinion that no choice between the agents could change: one that answers a crisis, or the answer that all
     /// of them would give.
     pub(super) fn settles(opinions: &[Self]) -> Option<usize> {
-        let answers_a_crisis = |opinion: &Self| opinion.answer.is_some() && opinion.safety.severity == Severity::Crisis;
         let all_answer_alike = || {
             let first = opinions.first()?.answer.as_ref()?;
             opinions.iter().all(|opinion| opinion.answer.as_ref() == Some(first)).then_some(0)
         };
-        opinions.iter().position(answers_a_crisis).or_else(all_answer_alike)
+        opinions.iter().position(Self::answers_a_crisis).or_else(all_answer_alike)
     }
 }
 
@@ -121,8 +126,11 @@ impl Doubt {
         }
     }
 
-    /// What the model filled in, where it did.
+    /// What the model filled in, where it did, to its end.
     pub(super) fn told<'a>(&self, answer: &'a ModelAnswer) -> Option<&'a Value> {
+        if answer.stop_reason != StopReason::ToolUse {
+            return None;
+        }
         answer.message.tool_uses().find(|call| call.name == self.wanted.form.name).map(|call| &call.input)
     }
 }

@@ -299,19 +299,29 @@ impl ModelCall {
     /// not known.
     pub fn out_of_time(mut self, so_far: Option<Message>) -> Step {
         self.0.usage += Usage::UNKNOWN;
-        // A guard's answer needs no more time.
-        self.0.aside = match self.0.aside.take() {
-            Some(Aside::Doubting(doubting)) if doubting.opinion.answer.is_some() => {
-                return self.0.go_on_after(*doubting, None);
-            }
-            aside => aside,
-        };
+        if self.has_an_answer() {
+            return self.given_up();
+        }
         let said = so_far.map(text_only).filter(|message| !message.content.is_empty());
         match said {
             Some(message) if self.is_heard() && self.0.output.is_none() => {
                 self.0.finish(message, StopReason::DeadlineExceeded)
             }
             _ => self.0.end_without_answer(TurnError::OutOfTime, None),
+        }
+    }
+
+    /// Whether a second opinion is asked about what the guards would answer by themselves. That needs no time, and the
+    /// session is to know of it, whoever has gone meanwhile.
+    fn has_an_answer(&self) -> bool {
+        matches!(&self.0.aside, Some(Aside::Doubting(doubting)) if doubting.opinion.answer.is_some())
+    }
+
+    /// Whether an answer can be used, where it is a second opinion.
+    pub(crate) fn understands(&self, answer: &ModelAnswer) -> bool {
+        match &self.0.aside {
+            Some(Aside::Doubting(doubting)) => doubting.doubt.told(answer).is_some(),
+            _ => true,
         }
     }
 
@@ -331,6 +341,9 @@ impl ModelCall {
     /// The caller went away or the process ends; `so_far` is what had been written, if anything.
     pub fn cut(mut self, so_far: Option<Message>) -> Step {
         self.0.usage += Usage::UNKNOWN;
+        if self.has_an_answer() {
+            return self.given_up();
+        }
         let so_far = so_far.filter(|_| self.is_heard());
         self.0.end_without_answer(TurnError::Cut, so_far)
     }
@@ -768,7 +781,10 @@ impl Turn {
     }
 
     fn end_without_answer(mut self, error: TurnError, so_far: Option<Message>) -> Step {
-        if self.aside.is_some() {
+        if let Some(aside) = self.aside.take() {
+            if let Aside::Doubting(doubting) = aside {
+                self.safety.take_note(doubting.opinion.safety);
+            }
             return self.done(Err(error), None);
         }
         self.forget_attempts();

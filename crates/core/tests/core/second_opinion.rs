@@ -6,12 +6,12 @@ use std::time::Duration;
 use agentcore_core::agent::{Agent, Context};
 use agentcore_core::drive::{Delivery, drive};
 use agentcore_core::guard::{Flag, Guard, Heard, SafetyAction, SecondOpinion, Severity, Verdict};
-use agentcore_core::message::{Cost, Message, ToolSpec};
+use agentcore_core::message::{Cost, Message, StopReason, ToolSpec};
 use agentcore_core::model::{Model, ModelAnswer, ModelError, ModelEvents, ModelRequest, ModelSize, ToolChoice};
 use agentcore_core::payload::{PayloadError, Prompt};
 use agentcore_core::router::Router;
 use agentcore_core::settings::Overruling;
-use agentcore_core::turn::{TurnError, TurnRequest};
+use agentcore_core::turn::{Step, TurnError, TurnRequest};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -172,6 +172,41 @@ async fn when_the_turns_time_is_over_meanwhile_the_guard_still_answers() {
     let not_answered = drive(heard("Hungry.", ASKED).begin(Vec::new()), &stage).await;
     assert_eq!(not_answered.result, Err(TurnError::OutOfTime));
     assert_eq!(not_answered.keepsake, None);
+}
+
+#[tokio::test]
+async fn who_leaves_meanwhile_is_answered_by_the_guard_all_the_same_and_remembered() {
+    let asked = |text| match heard(text, ASKED).begin(Vec::new()) {
+        Step::CallModel(call) => call,
+        other => panic!("the model is asked, not {other:?}"),
+    };
+    let answered = done(asked("smoke").cut(None));
+    assert_eq!(remembered(&answered)[1], Message::assistant("Open a window."));
+    assert_eq!(answered.safety.severity, Severity::Elevated);
+    assert_eq!(done(asked("Hungry.").cut(None)).result, Err(TurnError::Cut));
+}
+
+#[tokio::test]
+async fn a_form_that_was_cut_says_nothing() {
+    let cut = ModelAnswer { stop_reason: StopReason::MaxTokens, ..burns(&json!(false)) };
+    let outcome = Played::new([cut]).performs(heard("smoke", ASKED).begin(Vec::new())).await;
+    assert_eq!(outcome.result.expect("an answer").message.text(), "Open a window.");
+}
+
+#[tokio::test]
+async fn who_is_in_danger_by_one_guard_does_not_wait_for_what_another_doubts() {
+    let mut request = heard("It burns, help!", ASKED).guard(Alarm);
+    request.overrule(ASKED);
+    assert_eq!(done(request.begin(Vec::new())).safety.severity, Severity::Crisis);
+}
+
+/// Sure of what it hears.
+struct Alarm;
+
+impl Guard for Alarm {
+    fn inspect(&self, heard: &Heard<'_>) -> Verdict {
+        if heard.text.contains("help") { help("alarm") } else { Verdict::Allow }
+    }
 }
 
 // === among several agents ===

@@ -25,7 +25,7 @@ use super::offered::{self, Offered};
 use crate::admission::{Admitted, Room};
 use crate::failure::Failure;
 use crate::http::context;
-use crate::invocation::{Answered, Invocation, Invoker};
+use crate::invocation::{Answered, EVENTS_AHEAD, Invocation, Invoker};
 use crate::telemetry::invocation;
 
 /// The agent, and what it offers. Clones are the same.
@@ -113,7 +113,7 @@ impl<A: Agent> Tools<A> {
         let turn = self.invoker.admission().turn().inspect_err(|failure| invocation::refused(failure, began))?;
         let (events, telling) = match listener {
             Some(listener) => {
-                let (sender, receiver) = mpsc::channel(1);
+                let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
                 (Some(sender), Some(tell(receiver, listener)))
             }
             None => (None, None),
@@ -124,7 +124,7 @@ impl<A: Agent> Tools<A> {
             tokio::join!(calling, OptionFuture::from(telling)).0
         };
         tokio::select! {
-            called = called => Ok(offered::result(called)),
+            called = called => called.map(offered::result),
             () = under_way.cut() => Err(Failure::from(&TurnError::Cut)),
         }
     }

@@ -79,6 +79,19 @@ pub(crate) fn report(outcome: &TurnOutcome, began: Instant, first_token: Option<
     }
 }
 
+/// What a call came to of a tool that is offered by itself.
+#[cfg(feature = "mcp")]
+pub(crate) fn tool_called(tool: &str, has_worked: bool, began: Instant) {
+    tracing::info!(
+        tool,
+        has_worked,
+        { measure::INVOCATIONS } = 1,
+        { measure::ERRORS } = 0,
+        { measure::LATENCY } = milliseconds(began),
+        "a tool was called by itself"
+    );
+}
+
 /// What an invocation came to that never became a turn.
 pub(crate) fn refused(failure: &Failure, began: Instant) {
     let status = failure.code.status().as_u16();
