@@ -52,10 +52,11 @@ pub fn find_in(message: &str, person: &Person) -> Vec<Finding> {
 /// the classifier hears what the rules found, doubts it where all the words around it are ordinary, and finds what no
 /// rule names.
 pub fn find(text: &Text, person: &Person) -> Vec<Finding> {
-    // What is said in numbers only arithmetic can judge: 54 kg is too little for some and a good weight for others.
-    let has_numbers = text.words().any(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    // A number by itself only arithmetic can judge: 54 kg is too little for some and a good weight for others.
+    let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let has_one_number = text.words().filter(is_number).count() == 1;
     let may_say =
-        |finding: &Finding| !(has_numbers && finding.kind == Kind::UnsafeGoal && finding.rule == classifier::RULE);
+        |finding: &Finding| !(has_one_number && finding.kind == Kind::UnsafeGoal && finding.rule == classifier::RULE);
     let found = classifier::judge(text, rules::find(text)).into_iter().filter(may_say);
     joined(found.chain(goal(text, person)))
 }
@@ -65,7 +66,8 @@ fn goal(text: &Text, person: &Person) -> Option<Finding> {
     Some(Finding { kind: Kind::UnsafeGoal, rule: goal.rule(), severity: Severity::Elevated, is_certain: true })
 }
 
-fn joined(found: impl Iterator<Item = Finding>) -> Vec<Finding> {
+/// The findings, each kind once at its gravest, the gravest first.
+pub(super) fn joined(found: impl Iterator<Item = Finding>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for finding in found {
         match findings.iter_mut().find(|known| known.kind == finding.kind) {

@@ -4,7 +4,6 @@
 //! It can only make more of a message than rules say, and less of it than the classifier fears. Its words are chosen
 //! from a list, so that whatever it has been talked into it cannot speak to the user.
 
-use std::cmp::Reverse;
 use std::sync::LazyLock;
 
 use agentcore_runtime::core::message::{Role, ToolSpec};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use super::classifier;
 use super::finding::{Finding, severity};
 use super::kind::Kind;
+use super::reading::joined;
 
 /// The rule that a flag names where the model found what nobody else did.
 pub const SECOND_READER: &str = "second_reader";
@@ -83,15 +83,18 @@ fn form() -> ToolSpec {
 
 /// The last of what was said before, oldest first. A summary is not among it: a model wrote it.
 fn earlier(heard: &Heard<'_>) -> Vec<Said> {
-    let turns = heard.history.iter().filter(|turn| !turn.is_summary());
-    let messages = turns.flat_map(|turn| turn.messages()).filter(|message| !message.text().trim().is_empty());
-    let mut said: Vec<Said> = messages
-        .map(|message| Said {
-            by: if message.role == Role::User { "person" } else { "coach" },
-            text: message.text().chars().take(LONGEST).collect(),
+    let turns = heard.history.iter().rev().filter(|turn| !turn.is_summary());
+    let messages = turns.flat_map(|turn| turn.messages().iter().rev());
+    let newest = messages.map(|message| (message.role, message.text())).filter(|(_, text)| !text.trim().is_empty());
+    let mut said: Vec<Said> = newest
+        .take(EARLIER)
+        .map(|(role, text)| Said {
+            by: if role == Role::User { "person" } else { "coach" },
+            text: text.chars().take(LONGEST).collect(),
         })
         .collect();
-    said.split_off(said.len().saturating_sub(EARLIER))
+    said.reverse();
+    said
 }
 
 /// What a model reported.
@@ -117,14 +120,6 @@ pub fn heard_beside(mut found: Vec<Finding>, told: &Value) -> Option<Vec<Finding
     let Report { found: reported, is_clear } = reported(told)?;
     let is_reported = |kind| reported.iter().any(|(reported, _)| *reported == kind);
     found.retain(|finding| !is_clear || finding.rule != classifier::RULE || is_reported(finding.kind));
-    for (kind, severity) in reported {
-        let own = Finding { kind, rule: SECOND_READER, severity, is_certain: true };
-        match found.iter_mut().find(|known| known.kind == kind) {
-            Some(known) if known.severity < severity => *known = own,
-            Some(_) => {}
-            None => found.push(own),
-        }
-    }
-    found.sort_by_key(|finding| (Reverse(finding.severity), finding.kind));
-    Some(found)
+    let own = |(kind, severity)| Finding { kind, rule: SECOND_READER, severity, is_certain: false };
+    Some(joined(found.into_iter().chain(reported.iter().copied().map(own))))
 }

@@ -298,10 +298,10 @@ impl ModelCall {
     /// The time is over; `so_far` is what had been written, and the answer if it is anything. What the call costs is
     /// not known.
     pub fn out_of_time(mut self, so_far: Option<Message>) -> Step {
-        self.0.usage += Usage::UNKNOWN;
         if self.has_an_answer() {
             return self.given_up();
         }
+        self.0.usage += Usage::UNKNOWN;
         let said = so_far.map(text_only).filter(|message| !message.content.is_empty());
         match said {
             Some(message) if self.is_heard() && self.0.output.is_none() => {
@@ -340,10 +340,10 @@ impl ModelCall {
 
     /// The caller went away or the process ends; `so_far` is what had been written, if anything.
     pub fn cut(mut self, so_far: Option<Message>) -> Step {
-        self.0.usage += Usage::UNKNOWN;
         if self.has_an_answer() {
             return self.given_up();
         }
+        self.0.usage += Usage::UNKNOWN;
         let so_far = so_far.filter(|_| self.is_heard());
         self.0.end_without_answer(TurnError::Cut, so_far)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcore_core::message::{Document, Image, ImageFormat, MediaSource};
+use agentcore_core::message::{Document, Image, ImageFormat, MediaSource, ToolResultContent};
 use agentcore_core::tool::{Tool, ToolFailure, ToolOutput, ToolSpec};
 use agentcore_core::turn::CallFailure;
 use base64::Engine as _;
@@ -54,7 +54,7 @@ pub(super) fn result(called: Result<ToolOutput, CallFailure>) -> CallToolResult 
 /// One JSON object is the structured content, which is repeated in words for clients that do not read it.
 fn worked(output: ToolOutput) -> CallToolResult {
     let mut objects = output.content.iter().filter_map(|content| match content {
-        agentcore_core::message::ToolResultContent::Json(value @ Value::Object(_)) => Some(value.clone()),
+        ToolResultContent::Json(value @ Value::Object(_)) => Some(value.clone()),
         _ => None,
     });
     let structured = objects.next().filter(|_| objects.next().is_none());
@@ -63,13 +63,12 @@ fn worked(output: ToolOutput) -> CallToolResult {
     result
 }
 
-fn block(content: agentcore_core::message::ToolResultContent) -> ContentBlock {
-    use agentcore_core::message::ToolResultContent::{Document, Image, Json, Text};
+fn block(content: ToolResultContent) -> ContentBlock {
     match content {
-        Text(text) => ContentBlock::text(text),
-        Json(value) => ContentBlock::text(value.to_string()),
-        Image(image) => picture(image),
-        Document(document) => ContentBlock::text(file(document)),
+        ToolResultContent::Text(text) => ContentBlock::text(text),
+        ToolResultContent::Json(value) => ContentBlock::text(value.to_string()),
+        ToolResultContent::Image(image) => picture(image),
+        ToolResultContent::Document(document) => ContentBlock::text(file(document)),
     }
 }
 
