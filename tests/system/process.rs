@@ -5,7 +5,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -242,11 +244,20 @@ fn running_children(parent: u32) -> Vec<(u32, String)> {
     children.collect()
 }
 
-/// A port nobody listens on, for programs that cannot be told to take any. Somebody may take it before
-/// they do; they then fail to start, which shows.
+/// A port nobody listens on, for programs that cannot be told to take any; each is given once. It is none of those that
+/// the system gives by itself, to a server on port 0 or to a connection, nor of those that the local AWS gives to agents:
+/// whoever came first would be taken for the program.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has free ports");
-    listener.local_addr().expect("a bound socket has an address").port()
+    const NOBODYS: Range<u32> = 10_000..20_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Another run of these tests, at the same time, begins elsewhere.
+        let number = std::process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(NOBODYS.start + number % (NOBODYS.end - NOBODYS.start)).expect("ports have 16 bits");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Looks again and again until there is something to be seen, or until the time is up.
