@@ -7,8 +7,11 @@ use std::rc::Rc;
 
 use foldhash::HashMap;
 
-use super::{Classes, GAP, NUMBER};
+use super::vocabulary::{Classes, NUMBER};
 use crate::sentinel::text::Text;
+
+/// How many words `~` stands for at the most.
+const GAP: u8 = 3;
 
 /// One place of a pattern: a set of words after a gap.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +27,7 @@ type Row<W> = Vec<Step<W>>;
 pub(super) struct Patterns<'a> {
     lists: &'a Lists,
     /// What may stand in a part that was read before.
-    known: HashMap<String, Rc<[Row<u32>]>>,
+    known: HashMap<String, Rc<[Row<u16>]>>,
 }
 
 /// Words by the name that patterns call them.
@@ -38,15 +41,17 @@ impl<'a> Patterns<'a> {
     }
 
     /// The rows of steps that a pattern stands for, each step with the number of its words.
-    pub(super) fn rows(&mut self, pattern: &str, classes: &mut Classes) -> Result<Vec<Row<u32>>, String> {
+    pub(super) fn rows(&mut self, pattern: &str, classes: &mut Classes) -> Result<Vec<Row<u16>>, String> {
         rows(pattern, |part| {
             if let Some(known) = self.known.get(part) {
                 return Ok(Rc::clone(known));
             }
-            let mut numbered = |step: Step<Vec<String>>| Step { gap: step.gap, words: classes.of(&step.words) };
+            let mut numbered = |step: Step<Vec<String>>| Ok(Step { gap: step.gap, words: classes.of(&step.words)? });
             let choices = choices(part, self.lists)?;
-            let choices: Rc<[_]> =
-                choices.into_iter().map(|row| row.into_iter().map(&mut numbered).collect()).collect();
+            let choices: Rc<[Row<u16>]> = choices
+                .into_iter()
+                .map(|row| row.into_iter().map(&mut numbered).collect::<Result<_, String>>())
+                .collect::<Result<_, String>>()?;
             self.known.insert(part.to_owned(), Rc::clone(&choices));
             Ok(choices)
         })

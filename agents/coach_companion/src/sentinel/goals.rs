@@ -5,6 +5,9 @@
 //! "800 kcal a day and no snacks" denies snacks. So each number costs the same, however long its sentence is.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use foldhash::HashMap;
 
 use super::text::{Break, Text};
 use crate::payload::Sex;
@@ -808,9 +811,9 @@ impl<'a> Sentence<'a> {
     }
 }
 
-/// A number that is one word.
-fn small_number(word: &str) -> Option<f64> {
-    const WORDS: [(&str, f64); 30] = [
+/// Numbers that are one word.
+static SMALL_NUMBERS: LazyLock<HashMap<&str, f64>> = LazyLock::new(|| {
+    HashMap::from_iter([
         ("one", 1.0),
         ("two", 2.0),
         ("three", 3.0),
@@ -841,8 +844,11 @@ fn small_number(word: &str) -> Option<f64> {
         ("couple", 2.0),
         ("few", 3.0),
         ("several", 4.0),
-    ];
-    WORDS.iter().find(|(name, _)| *name == word).map(|(_, number)| *number)
+    ])
+});
+
+fn small_number(word: &str) -> Option<f64> {
+    SMALL_NUMBERS.get(word).copied()
 }
 
 /// Whether a small number is said after a greater one: "twenty" and "five", "hundred" and "fifty".

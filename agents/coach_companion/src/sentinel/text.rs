@@ -7,6 +7,7 @@
 //! text looks (Markdown's, tags of HTML) are no letters. All of a message is read, in one pass, linear in the input,
 //! whatever it is.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::str::Chars;
 use std::sync::LazyLock;
@@ -87,11 +88,12 @@ impl Text {
     /// The same words with lines that may go on read as going on: "i want to" and "die" on two lines. None where no
     /// line may.
     pub fn with_lines_joined(&self) -> Option<Self> {
-        let mut joined = self.clone();
-        let mut lines = joined.words.iter_mut().filter(|word| word.after == Break::Line).peekable();
-        lines.peek()?;
-        lines.for_each(|word| word.after = Break::Clause);
-        Some(joined)
+        let is_line = |word: &Word| word.after == Break::Line;
+        self.words.iter().any(is_line).then(|| {
+            let mut joined = self.clone();
+            joined.words.iter_mut().filter(|word| is_line(word)).for_each(|word| word.after = Break::Clause);
+            joined
+        })
     }
 
     /// Adds a word, and what ends after it.
@@ -99,14 +101,6 @@ impl Text {
         let start = self.letters.len();
         self.letters.push_str(word);
         self.words.push(Word { start, end: self.letters.len(), after });
-    }
-
-    /// Takes back all words from a place on.
-    pub(super) fn take_back(&mut self, place: usize) {
-        if let Some(word) = self.words.get(place) {
-            self.letters.truncate(word.start);
-            self.words.truncate(place);
-        }
     }
 
     /// How many words there are.
@@ -323,11 +317,19 @@ impl Reader {
         if self.word.is_empty() {
             return;
         }
-        let mut word = std::mem::replace(&mut self.word, String::with_capacity(LONGEST_WORD));
+        let mut typed = std::mem::take(&mut self.word);
+        self.read_word(&typed);
+        typed.clear();
+        // Its room serves the next.
+        self.word = typed;
+    }
+
+    fn read_word(&mut self, typed: &str) {
+        let mut word = Cow::Borrowed(typed);
         if let Some(place) = self.apostrophe.take().filter(|place| (1..word.len()).contains(place)) {
             let typed = format!("{}'{}", &word[..place], &word[place..]);
             if SPELLINGS.contains_key(&typed) {
-                word = typed;
+                word = typed.into();
             }
         }
         if self.has_letter && self.has_digit_or_sign {
@@ -335,10 +337,10 @@ impl Reader {
             if is_joined(&word) && !is_known(&letters) {
                 return self.end_words(&word);
             }
-            word = letters;
+            word = letters.into();
         }
         if self.has_letter && is_stretched(&word) {
-            word = squeezed(&word);
+            word = squeezed(&word).into();
         }
         (self.has_letter, self.has_digit_or_sign) = (false, false);
         let is_single = word.len() == 1 && word.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -367,6 +369,9 @@ impl Reader {
 
     /// Three single letters in a row or more are one word; fewer are what they are.
     fn end_spaced(&mut self) {
+        if self.spaced.is_empty() {
+            return;
+        }
         let spaced = std::mem::take(&mut self.spaced);
         if spaced.len() >= 3 {
             self.push_known(&spaced);

@@ -2,9 +2,10 @@
 //! her mouth, so that one set of rules serves both.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use foldhash::HashSet;
+use foldhash::HashMap;
 
 use super::text::{Break, Text};
 use crate::rules;
@@ -36,9 +37,12 @@ const MORE_PEOPLE: [&str; 23] = [
     "stepfather",
 ];
 
-static PEOPLE: LazyLock<HashSet<&str>> = LazyLock::new(|| rules::PEOPLE.into_iter().chain(MORE_PEOPLE).collect());
-
+/// What stands before whom somebody has.
 const DETERMINERS: [&str; 11] = ["my", "our", "a", "the", "this", "her", "his", "their", "best", "old", "little"];
+
+/// What stands between the two.
+const ADJECTIVES: [&str; 12] =
+    ["best", "old", "little", "young", "younger", "older", "elderly", "dear", "good", "twin", "own", "poor"];
 
 /// Words that follow a possessive, so that "her" before anything else is "me".
 const AFTER_ME: [&str; 24] = [
@@ -46,78 +50,69 @@ const AFTER_ME: [&str; 24] = [
     "last", "tonight", "today", "until", "too", "all", "up", "from",
 ];
 
+/// Words for somebody who is not the writer.
+static OTHERS: LazyLock<HashMap<&str, Other>> = LazyLock::new(|| {
+    let people = rules::PEOPLE.into_iter().chain(MORE_PEOPLE).map(|word| (word, Other::Person));
+    people.chain(PRONOUNS).collect()
+});
+
+const PRONOUNS: [(&str, Other); 12] = [
+    ("he", Other::Subject),
+    ("she", Other::Subject),
+    ("they", Other::Subject),
+    ("himself", Other::Reflexive),
+    ("herself", Other::Reflexive),
+    ("themselves", Other::Reflexive),
+    ("themself", Other::Reflexive),
+    ("him", Other::Object),
+    ("them", Other::Object),
+    ("her", Other::ObjectOrPossessive),
+    ("his", Other::Possessive),
+    ("their", Other::Possessive),
+];
+
+/// What a word for somebody else is in its sentence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Person,
+    Subject,
+    Reflexive,
+    Object,
+    ObjectOrPossessive,
+    Possessive,
+}
+
 /// The sentences of a message that others are in, as those would tell them of themselves; none where nobody else is.
 pub fn as_they_would_say(text: &Text) -> Option<Text> {
+    let others: Vec<_> = text.words().map(|word| OTHERS.get(word).copied()).collect();
     let mut told = Text::default();
-    let (mut sentence, mut is_anybody, mut is_new) = (0, false, false);
-    let mut place = 0;
-    while let Some(word) = text.word(place) {
-        let end = text.after(place);
-        if is_new && !is_anybody {
-            told.take_back(sentence);
-        }
-        if is_new {
-            (sentence, is_anybody, is_new) = (told.len(), false, false);
-        }
-        let next = (end < Break::Clause).then(|| text.word(place + 1)).flatten();
-        let is_people = next.is_some_and(|next| PEOPLE.contains(next));
-        // "my best friend", "our little brother": the last word of the phrase says it.
-        if DETERMINERS.contains(&word) && (is_people || next.is_some_and(|next| is_adjective_of(text, place + 1, next)))
-        {
-            place += 1;
-            continue;
-        }
-        let (said, is_other) = match word {
-            "he" | "she" | "they" | "himself" | "herself" | "themselves" | "themself" | "him" | "his" | "her"
-            | "their" | "them" => (Cow::Borrowed(in_first_person(word, next)), true),
-            _ if PEOPLE.contains(word) => ("i".into(), true),
-            _ if told
-                .words()
-                .next_back()
-                .is_some_and(|before| matches!(before, "i" | "always" | "never" | "not" | "also")) =>
-            {
-                (agreeing(word), false)
-            }
-            _ => (word.into(), false),
-        };
-        is_anybody |= is_other;
-        told.say(&said, end);
-        is_new = text.is_end(place);
-        place += 1;
-    }
-    if !is_anybody {
-        told.take_back(sentence);
+    for sentence in text.sentences().filter(|sentence| others[sentence.clone()].iter().any(Option::is_some)) {
+        tell(text, sentence, &others, &mut told);
     }
     (!told.is_empty()).then_some(told)
 }
 
-fn is_adjective_of(text: &Text, place: usize, word: &str) -> bool {
-    let follows = text.word(place + 1).is_some_and(|next| PEOPLE.contains(next));
-    follows
-        && matches!(
-            word,
-            "best"
-                | "old"
-                | "little"
-                | "young"
-                | "younger"
-                | "older"
-                | "elderly"
-                | "dear"
-                | "good"
-                | "twin"
-                | "own"
-                | "poor"
-        )
-}
-
-fn in_first_person(word: &str, next: Option<&str>) -> &'static str {
-    match word {
-        "he" | "she" | "they" => "i",
-        "himself" | "herself" | "themselves" | "themself" => "myself",
-        "him" | "them" => "me",
-        "her" if next.is_none_or(|next| AFTER_ME.contains(&next)) => "me",
-        _ => "my",
+/// Tells one sentence. `others` has the role of each word of the whole text.
+fn tell(text: &Text, sentence: Range<usize>, others: &[Option<Other>], told: &mut Text) {
+    let word_at = |place: usize| text.word(place).filter(|_| place < sentence.end);
+    let is_person = |place: usize| others.get(place) == Some(&Some(Other::Person));
+    let mut is_after_subject = false;
+    for place in sentence.clone() {
+        let Some(word) = word_at(place) else { break };
+        let is_followed = text.after(place) < Break::Clause;
+        // "my best friend", "our little brother": the last word of the phrase says it.
+        let is_adjective = || word_at(place + 1).is_some_and(|next| ADJECTIVES.contains(&next)) && is_person(place + 2);
+        if is_followed && DETERMINERS.contains(&word) && (is_person(place + 1) || is_adjective()) {
+            continue;
+        }
+        let next = is_followed.then(|| word_at(place + 1)).flatten();
+        let said = match others[place] {
+            Some(other) => Cow::Borrowed(other.in_first_person(next)),
+            None if is_after_subject => agreeing(word),
+            None => word.into(),
+        };
+        told.say(&said, text.after(place));
+        is_after_subject = matches!(&*said, "i" | "always" | "never" | "not" | "also");
     }
 }
 
@@ -138,5 +133,20 @@ fn agreeing(verb: &str) -> Cow<'_, str> {
         Some(stem) if sibilant => stem.trim_end_matches('e').into(),
         Some(stem) if stem.len() > 2 && !stem.ends_with('s') && !stem.ends_with('u') => stem.into(),
         _ => verb.into(),
+    }
+}
+
+// === impl Other ===
+
+impl Other {
+    /// What they say in its place; `next` follows it in the same clause.
+    fn in_first_person(self, next: Option<&str>) -> &'static str {
+        match self {
+            Self::Person | Self::Subject => "i",
+            Self::Reflexive => "myself",
+            Self::Object => "me",
+            Self::ObjectOrPossessive if next.is_none_or(|next| AFTER_ME.contains(&next)) => "me",
+            Self::ObjectOrPossessive | Self::Possessive => "my",
+        }
     }
 }
