@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::footprint::{Memory, kilobytes, open_files};
 use crate::local_aws::{START, vitracka};
-use crate::process::{Process, free_port, signal};
+use crate::process::{Process, free_port, poll, signal};
 use crate::socket::{Answer, Request};
+
+/// How long an agent that has nothing to do may take to say so.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A served agent.
 pub(crate) struct Agent {
@@ -32,6 +36,12 @@ pub(crate) fn agent_environment(command: &mut Command, endpoint: &str, more: &[(
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_REGION", "eu-west-1")
         .envs(more.iter().copied());
+}
+
+/// The lines of a log with this message.
+pub(crate) fn lines(log: &str, message: &str) -> Vec<Value> {
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    lines.filter(|line| line["message"] == message).collect()
 }
 
 // === impl Agent ===
@@ -65,6 +75,40 @@ impl Agent {
         let answer: Value = serde_json::from_str(&answer.body).expect("an answer is JSON");
         let text = answer["response"]["content"][0]["text"].as_str();
         text.unwrap_or_else(|| panic!("no text: {answer}")).to_owned()
+    }
+
+    /// Waits until `/ping` has a status.
+    pub(crate) fn until_status(&self, status: &str) {
+        let status = format!(r#""status":"{status}""#);
+        let seen = poll(PATIENCE, || Request::get("/ping").send(self.port).body.contains(&status).then_some(()));
+        seen.unwrap_or_else(|| panic!("/ping never says {status}"));
+    }
+
+    /// Has ten thousand connections broken, `each` of them by a call, and looks what they leave behind: no file, and
+    /// no memory but what the sessions remember, of which there should be few. Gives how often it was called.
+    pub(crate) fn has_nothing_left_of_ten_thousand(&self, each: usize, break_off: impl Fn(usize)) -> usize {
+        const ROUNDS: usize = 5;
+        /// What memory may grow by from the first round on, in kilobytes: one for each connection.
+        const GROWTH: u64 = 8_000;
+        let calls = 10_000 / each / ROUNDS;
+        let descriptors = || open_files(self.process.id());
+        let before = descriptors();
+        let after_each: Vec<u64> = (0..ROUNDS)
+            .map(|_| {
+                (0..calls).for_each(&break_off);
+                self.until_status("Healthy");
+                kilobytes(self.process.id(), Memory::Now)
+            })
+            .collect();
+        // The last connections are closed by and by.
+        let after = poll(PATIENCE, || Some(descriptors()).filter(|now| *now <= before));
+        println!(
+            "{before} file descriptors, then {after:?}; kB after each {} connections: {after_each:?}",
+            calls * each
+        );
+        assert!(after.is_some(), "{before} file descriptors have become {}", descriptors());
+        assert!(after_each[ROUNDS - 1] <= after_each[0] + GROWTH, "{after_each:?}");
+        calls * ROUNDS
     }
 
     /// Asks it to end, as AgentCore does, and gives its status and what it logged.
