@@ -2,7 +2,8 @@
 
     a2a_server.py PORT 1.0|0.3 [still]     what its card names, and whether it tells of tasks while it works on them
 
-`JOURNAL` is the file that what happens is appended to; with `TOKEN` it lets nobody in without that bearer token.
+`JOURNAL` is the file that what happens is appended to; with `TOKEN` it lets nobody in without that bearer token, with
+`SIGNED` nobody whose requests botocore would not have signed the same way (`door.py`).
 """
 
 import asyncio
@@ -16,8 +17,8 @@ from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Part
+from door import Door, signed, token
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
 
 port, version = int(sys.argv[1]), sys.argv[2]
 streams = "still" not in sys.argv
@@ -80,8 +81,8 @@ class Cook(AgentExecutor):
         await TaskUpdater(queue, context.task_id, context.context_id).cancel()
 
 
-class Lock:
-    """Lets in who has the token, and notes the session that AgentCore would be told."""
+class Noted:
+    """Notes what is asked, and the session that AgentCore would be told."""
 
     def __init__(self, app):
         self.app = app
@@ -89,10 +90,6 @@ class Lock:
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http":
             headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-            token = os.environ.get("TOKEN")
-            if token and headers.get("authorization") != f"Bearer {token}":
-                journal(f"refused {scope['path']}")
-                return await PlainTextResponse("no", status_code=401)(scope, receive, send)
             session = headers.get("x-amzn-bedrock-agentcore-runtime-session-id")
             journal(f"{scope['method']} {scope['path']} {headers.get('a2a-version')} {session}")
         await self.app(scope, receive, send)
@@ -111,4 +108,9 @@ card = AgentCard(
 )
 handler = DefaultRequestHandler(agent_executor=Cook(), task_store=InMemoryTaskStore(), agent_card=card)
 routes = create_agent_card_routes(card) + create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True)
-uvicorn.run(Lock(Starlette(routes=routes)), host="127.0.0.1", port=port, log_level="warning")
+app = Noted(Starlette(routes=routes))
+if "TOKEN" in os.environ:
+    app = Door(app, token(os.environ["TOKEN"]), journal)
+if "SIGNED" in os.environ:
+    app = Door(app, signed("a2a-", "x-amzn-"), journal)
+uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

@@ -7,16 +7,15 @@
 What happens to calls is told in the file that JOURNAL names, a line each. Over HTTP, DOOR says who is let in:
 
     DOOR=once      bearer tokens `token-...`, each of them once
-    DOOR=sigv4     requests that botocore would have signed the same way, as AKIDMCPTESTS with the secret `secret`
+    DOOR=sigv4     requests that botocore would have signed the same way (`door.py`)
 """
 
 import asyncio
 import base64
-import hmac
 import os
 import sys
-import time
 
+from door import Door, signed
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -90,37 +89,6 @@ async def learn(name: str, context: Context) -> str:
     return "learnt"
 
 
-class Door:
-    """Lets in who may come in, and journals why somebody may not."""
-
-    def __init__(self, app, guard):
-        self.app, self.guard = app, guard
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        if problem := self.guard(scope["method"], scope["path"], headers, body):
-            journal(f"refused: {problem}")
-            await send({"type": "http.response.start", "status": 403, "headers": []})
-            return await send({"type": "http.response.body", "body": b""})
-        journal(f"let in: {scope['method']}")
-        given = False
-
-        async def again():
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self.app(scope, again, send)
-
-
 def once():
     seen = set()
 
@@ -133,41 +101,12 @@ def once():
     return guard
 
 
-def sigv4(method, path, headers, body):
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-
-    scheme, _, rest = headers.get("authorization", "").partition(" ")
-    if scheme != "AWS4-HMAC-SHA256":
-        return "not signed"
-    parts = dict(part.strip().split("=", 1) for part in rest.split(","))
-    key, date, region, service, _ = parts["Credential"].split("/")
-    names = parts["SignedHeaders"].split(";")
-    wanted = {"host", "x-amz-date", "x-amz-security-token"} | ({"content-type"} if body else set())
-    wanted |= {name for name in headers if name.startswith("mcp-")}
-    if wanted - set(names):
-        return f"not in the signature: {wanted - set(names)}"
-    if (key, region, service) != ("AKIDMCPTESTS", "eu-west-1", "bedrock-agentcore"):
-        return f"signed for {key}, {region}, {service}"
-    if headers["x-amz-security-token"] != "session":
-        return "another session"
-    if abs(time.time() - time.mktime(time.strptime(headers["x-amz-date"] + "UTC", "%Y%m%dT%H%M%SZ%Z")) + time.timezone) > 300:
-        return "signed at another time"
-    request = AWSRequest(method, f"http://{headers['host']}{path}", {name: headers[name] for name in names}, body)
-    request.context["timestamp"] = headers["x-amz-date"]
-    auth = SigV4Auth(Credentials(key, "secret", "session"), service, region)
-    ours = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
-    if not hmac.compare_digest(ours, parts["Signature"]):
-        return f"{method}: botocore signs it differently"
-
-
 def http(port, stateless):
     import uvicorn
 
     app = server.streamable_http_app(stateless_http=stateless)
     if door := os.environ.get("DOOR"):
-        app = Door(app, {"once": once, "sigv4": lambda: sigv4}[door]())
+        app = Door(app, {"once": once, "sigv4": lambda: signed("mcp-")}[door](), journal)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
 
 

@@ -1,9 +1,14 @@
 //! What a model is told of an agent, and of what comes of a call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use agentcore_a2a::{RemoteAgent, Timeouts};
+use agentcore_a2a::{RemoteAgent, SigV4, Timeouts};
 use agentcore_core::agent::Secret;
+use agentcore_core::aws::Aws;
+use agentcore_core::model::residency::{Region, Residency};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::json;
 
 use crate::cook::{Cook, SOON, call_until, offered};
@@ -139,4 +144,29 @@ async fn a_token_is_shown_and_goes_nowhere_else() {
     let cook = Cook::with(&["1.0"], &[("TOKEN", "hidden"), ("ELSEWHERE", "https://elsewhere.example/")]);
     let agent = RemoteAgent::at("cook", &cook.address()).expect("an address").bearer(Secret::new("hidden"));
     assert_eq!(offered(&agent).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_signed_as_botocore_signs_them() {
+    let signature = |secret: &str| {
+        let region = Region::parse("eu-west-1", Residency::Eu).expect("Ireland is in the EU");
+        let credentials = Credentials::new("AKIDTESTS", secret, Some("session".into()), None, "test");
+        SigV4::new(Arc::new(Aws::new(region))).credentials(SharedCredentialsProvider::new(credentials))
+    };
+    for version in ["1.0", "0.3"] {
+        let mut cook = Cook::with(&[version], &[("SIGNED", "")]);
+        let address = cook.address();
+        let signed = |secret: &str| RemoteAgent::at("cook", &address).expect("an address").signed(signature(secret));
+
+        assert_eq!(offered(&signed("hidden")).await, None, "{version}: a wrong secret");
+        assert_eq!(cook.journal(), ["refused: GET: botocore signs it differently"], "{version}");
+
+        cook.agent = signed("secret");
+        for words in ["Hello!", "zwei ÄÖÜ 😀"] {
+            assert_eq!(cook.say("a-session", words).await.text(), format!("You said: {words}"), "{version}");
+        }
+        let journal = cook.journal();
+        assert_eq!(journal.iter().filter(|line| line.starts_with("refused")).count(), 1, "{version}: {journal:?}");
+        assert!(journal.iter().filter(|line| *line == "let in: POST").count() >= 2, "{version}: {journal:?}");
+    }
 }

@@ -29,7 +29,7 @@ impl BearerToken for Numbered {
 
 fn signature(secret: &str) -> SigV4 {
     let region = Region::parse("eu-west-1", Residency::Eu).expect("Ireland is in the EU");
-    let credentials = Credentials::new("AKIDMCPTESTS", secret, Some("session".into()), None, "test");
+    let credentials = Credentials::new("AKIDTESTS", secret, Some("session".into()), None, "test");
     SigV4::new(Arc::new(Aws::new(region))).credentials(SharedCredentialsProvider::new(credentials))
 }
 
