@@ -32,7 +32,6 @@ use coach_companion::sentinel::text::Text;
 use random::Random;
 use report::Trial;
 
-const FOLDS: usize = 5;
 /// One message in so many is also told beside ordinary talk.
 const JOINED: usize = 4;
 /// One message in so many is also told mistyped.
@@ -55,21 +54,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let cases = read_folder(&root.join("evaluation/tuning"))?;
     let found: Vec<Vec<Finding>> = cases.iter().map(|case| rules::find(&Text::of(&case.says))).collect();
-    let mut by_author = out_of_fold(&cases, &authors(&cases));
-    let mut random = Random(0x5eed_c0ac);
-    let mut fifths: Vec<usize> = (0..cases.len()).map(|place| place % FOLDS).collect();
-    random.shuffle(&mut fifths);
-    let mut by_fifths = out_of_fold(&cases, &fifths);
-    let decision = decision(&cases, &mut by_author, &found);
-    for reading in &mut by_fifths {
-        reading.decide(&decision);
-    }
+    let mut readings = out_of_fold(&cases, &authors(&cases));
+    let decision = decision(&cases, &mut readings, &found);
     let bytes = Weights { decision, ..train(&cases.iter().collect::<Vec<_>>()) }.write();
-    let trials = [
-        Trial { name: "fifths", readings: by_fifths, found: &found },
-        Trial { name: "author", readings: by_author, found: &found },
-    ];
-    let told = report::report(&cases, &trials, &decision, bytes.len())?;
+    let trial = Trial { readings, found: &found };
+    let told = report::report(&cases, &trial, &decision, bytes.len())?;
     print!("{told}");
     fs::write(root.join("data/classifier.bin"), bytes)?;
     fs::write(root.join("data/classifier.md"), told)?;
@@ -126,7 +115,7 @@ fn train(cases: &[&Case]) -> Weights {
     Weights {
         decision: UNDECIDED,
         phrases: phrases::train(&samples, &mut random),
-        networks: std::array::from_fn(|_| network::train(&samples, &known, &mut random)),
+        network: network::train(&samples, &known, &mut random),
         words: known.keys,
     }
 }
@@ -170,10 +159,13 @@ fn mistyped(text: &str, random: &mut Random) -> String {
 
 // === what counts ===
 
-/// The most of ordinary talk that may be taken for a crisis, and that may raise any flag. More than is aimed at: most of
-/// it here was written to be mistaken, and of what people say little is.
-const FALSE_CRISES: f64 = 0.03;
-const FALSE_ALARMS: f64 = 0.05;
+/// Where the files are that were written against a classifier, going on with what it got wrong.
+const ADVERSARIAL: &str = "adversarial/";
+/// The most of ordinary talk that may be taken for a crisis, and that may raise any flag, in the files that nobody wrote
+/// against a classifier: those would tell how often people mislead it who try to. More than is aimed at: most of it here
+/// has the words of danger, and of what people say little has.
+const FALSE_CRISES: f64 = 0.024;
+const FALSE_ALARMS: f64 = 0.04;
 /// The most of what is something else that may be taken for a crisis.
 const TOO_GRAVE: f64 = 0.15;
 
@@ -186,7 +178,7 @@ fn decision(cases: &[Case], readings: &mut [Reading], found: &[Vec<Finding>]) ->
         reading.decide(&decision);
     }
     let ordinary = |side: usize, counts: &dyn Fn(&Reading, [f32; SIDES]) -> bool| -> Vec<f32> {
-        let all = readings.iter().zip(found).zip(&classes).filter(|(_, class)| **class == NOTHING);
+        let all = readings.iter().zip(found).zip(cases).filter(|(_, case)| is_plain_talk(case));
         let all = all.map(|((reading, found), _)| (reading, evidence(found)));
         all.filter(|(reading, evidence)| counts(reading, *evidence))
             .map(|(reading, evidence)| reading.danger[side] + evidence[side])
@@ -208,6 +200,10 @@ fn decision(cases: &[Case], readings: &mut [Reading], found: &[Vec<Finding>]) ->
     decision
 }
 
+fn is_plain_talk(case: &Case) -> bool {
+    class_of(case) == NOTHING && !case.file.starts_with(ADVERSARIAL)
+}
+
 /// The score that no more than a share of `all` reach.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
 fn bound(mut scores: Vec<f32>, all: usize, share: f64) -> f32 {
@@ -219,7 +215,7 @@ fn bound(mut scores: Vec<f32>, all: usize, share: f64) -> f32 {
 /// against ordinary talk (logistic regression).
 fn mix(classes: &[usize], readings: &[Reading], side: usize) -> [f32; 3] {
     const STEPS: usize = 4_000;
-    // Networks speak some ten times as loud as phrases.
+    // The network speaks some ten times as loud as phrases.
     const SCALE: [f64; 3] = [1.0, 1.0, 0.2];
     let of = |(reading, class): (&Reading, &usize)| {
         let is_of_it = OF_SIDE[side].contains(class);

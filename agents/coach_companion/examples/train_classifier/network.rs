@@ -12,8 +12,10 @@ use coach_companion::sentinel::classifier::network::{
 use crate::Sample;
 use crate::random::Random;
 
-const EPOCHS: usize = 5;
+const EPOCHS: usize = 8;
 const BATCH: usize = 64;
+/// In how many messages a word must be to be known by more than its letters.
+const LEAST: u32 = 7;
 const RATE: f32 = 2e-3;
 /// The share of words that are read by their letters only, so that these learn too.
 const UNKNOWN_WORDS: f32 = 0.15;
@@ -27,7 +29,7 @@ struct Word {
     letters: Vec<usize>,
 }
 
-/// The words that networks know, as their hashes and as their letters.
+/// The words that the network knows, as their hashes and as their letters.
 pub(crate) struct Known {
     pub(crate) keys: Vec<u32>,
     letters: Vec<Vec<usize>>,
@@ -77,7 +79,7 @@ pub(crate) fn train(samples: &[Sample], known: &Known, random: &mut Random) -> P
 // === impl Known ===
 
 impl Known {
-    /// The words and marks that three messages have or more.
+    /// The words and marks that [`LEAST`] messages have or more.
     pub(crate) fn of(samples: &[Sample]) -> Self {
         let mut seen: HashMap<u32, (u32, &str)> = HashMap::new();
         for sample in samples.iter().filter(|sample| sample.is_original) {
@@ -88,7 +90,7 @@ impl Known {
                 seen.entry(token.key).or_insert((0, token.word)).0 += 1;
             }
         }
-        let often = seen.into_iter().filter(|(_, (times, _))| *times > 2);
+        let often = seen.into_iter().filter(|(_, (times, _))| *times >= LEAST);
         let mut words: Vec<(u32, &str)> = often.map(|(key, (_, word))| (key, word)).collect();
         words.sort_unstable();
         let keys: Vec<u32> = words.iter().map(|(key, _)| *key).collect();

@@ -12,7 +12,9 @@ use crate::Sample;
 use crate::random::Random;
 
 /// How many features are kept: what the binary can carry.
-const KEPT: usize = 20_000;
+const KEPT: usize = 80_000;
+/// In how many messages a feature must be to be looked at.
+const LEAST: u32 = 3;
 /// What a message on the wrong side costs.
 const COST: f32 = 1.0;
 const ROUNDS: usize = 40;
@@ -21,26 +23,39 @@ const ROUNDS: usize = 40;
 type Vector = Vec<(u32, f32)>;
 
 pub(crate) fn train(samples: &[Sample], random: &mut Random) -> Phrases {
-    let known = known(samples);
-    let vectors: Vec<Vector> = samples.iter().map(|sample| vector(&sample.text, &known)).collect();
-    let sides: [_; SIDES] = std::array::from_fn(|side| part(samples, &vectors, side, known.len(), random));
-    let weight = |place: usize| sides.each_ref().map(|(weights, _)| weights[place] * Row::factor(known[place].1));
-    let strength = |place: usize| weight(place).iter().map(|weight| weight * weight).sum::<f32>();
-    let mut kept: Vec<usize> = (0..known.len()).collect();
-    kept.sort_by(|one, other| strength(*other).total_cmp(&strength(*one)).then(one.cmp(other)));
-    kept.truncate(KEPT);
-    let step = step_of(kept.iter().flat_map(|place| weight(*place)));
+    let all = known(samples);
+    let kept = strongest(&all, &fit(samples, &all, random).0);
+    // Once more, so that those that are kept take over what the others said.
+    let (weights, bias) = fit(samples, &kept, random);
+    let step = step_of(weights.iter().copied().flatten());
     #[expect(clippy::cast_possible_truncation, reason = "clamped")]
     let quantised = |weight: f32| (weight / step).round().clamp(-127.0, 127.0) as i8;
-    let row = |place: &usize| {
-        let (key, rarity) = known[*place];
-        (key, Row { rarity, weights: weight(*place).map(quantised) })
+    let row = |((key, rarity), weights): (&(u32, u8), &[f32; SIDES])| {
+        (*key, Row { rarity: *rarity, weights: weights.map(quantised) })
     };
-    let rows: Vec<(u32, Row)> = kept.iter().map(row).collect();
-    Phrases::new(step, sides.each_ref().map(|(_, bias)| *bias), &rows)
+    let rows: Vec<(u32, Row)> = kept.iter().zip(&weights).map(row).collect();
+    Phrases::new(step, bias, &rows)
 }
 
-/// The features that two messages have or more, each with its rarity, by hash.
+/// What each feature says of each side, its rarity counted in, and what is added to each.
+fn fit(samples: &[Sample], known: &[(u32, u8)], random: &mut Random) -> (Vec<[f32; SIDES]>, [f32; SIDES]) {
+    let vectors: Vec<Vector> = samples.iter().map(|sample| vector(&sample.text, known)).collect();
+    let sides: [_; SIDES] = std::array::from_fn(|side| part(samples, &vectors, side, known.len(), random));
+    let weight = |place: usize| sides.each_ref().map(|(weights, _)| weights[place] * Row::factor(known[place].1));
+    ((0..known.len()).map(weight).collect(), sides.each_ref().map(|(_, bias)| *bias))
+}
+
+/// The features that say most, by key.
+fn strongest(known: &[(u32, u8)], weights: &[[f32; SIDES]]) -> Vec<(u32, u8)> {
+    let strength = |place: usize| weights[place].iter().map(|weight| weight * weight).sum::<f32>();
+    let mut places: Vec<usize> = (0..known.len()).collect();
+    places.sort_by(|one, other| strength(*other).total_cmp(&strength(*one)).then(one.cmp(other)));
+    let mut kept: Vec<(u32, u8)> = places.into_iter().take(KEPT).map(|place| known[place]).collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// The features that [`LEAST`] messages have or more, each with its rarity, by key.
 fn known(samples: &[Sample]) -> Vec<(u32, u8)> {
     let mut seen: HashMap<u32, u32> = HashMap::new();
     let originals = samples.iter().filter(|sample| sample.is_original);
@@ -53,7 +68,7 @@ fn known(samples: &[Sample]) -> Vec<(u32, u8)> {
             *seen.entry(hash).or_default() += 1;
         }
     }
-    let often = seen.into_iter().filter(|(_, times)| *times > 1);
+    let often = seen.into_iter().filter(|(_, times)| *times >= LEAST);
     let mut known: Vec<(u32, u8)> = often.map(|(key, times)| (key, Row::rarity(count, times))).collect();
     known.sort_unstable();
     known

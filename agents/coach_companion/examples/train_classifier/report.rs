@@ -10,17 +10,16 @@ use coach_companion::sentinel::kind::Kind;
 
 use crate::class_of;
 
-/// What every case comes to, read by a classifier that has not seen it.
+/// What every case comes to, read by a classifier that has not seen it nor anything else of its author.
 pub(crate) struct Trial<'a> {
-    pub(crate) name: &'a str,
     pub(crate) readings: Vec<Reading>,
     pub(crate) found: &'a [Vec<Finding>],
 }
 
-pub(crate) fn report(cases: &[Case], trials: &[Trial<'_>], decision: &Decision, bytes: usize) -> Result<String, Error> {
+pub(crate) fn report(cases: &[Case], trial: &Trial<'_>, decision: &Decision, bytes: usize) -> Result<String, Error> {
     let ordinary = cases.iter().filter(|case| case.expected.is_none()).count();
     let Decision { least, preference, .. } = decision;
-    let judged: Vec<Vec<Vec<Finding>>> = trials.iter().map(|trial| trial.judged(decision)).collect();
+    let judged: Vec<Vec<Finding>> = trial.judged(decision);
     let mut told = String::new();
     writeln!(
         told,
@@ -29,34 +28,23 @@ pub(crate) fn report(cases: &[Case], trials: &[Trial<'_>], decision: &Decision, 
          {bytes} bytes of weights.\n\nA message counts as a crisis from a danger of {:.2} on, and as anything else from \
          {:.2} on; danger is the logarithm of the odds against ordinary talk, and a rule's finding adds to it. It is called a crisis where that \
          is no less than {:.2} likelier than anything else, told in the same way.\n\nWhat rules and classifier say together of \
-         messages that the classifier was not trained on: by random fifths, and by author, only the others' messages \
-         seen (a kind that few others wrote of was then hardly seen). Rules were written with some of these messages \
-         at hand, so `evaluation/held_out` says more.\n",
+         messages by authors that the classifier was not trained on (a kind that few others wrote of was then hardly \
+         seen). Rules were written with some of these messages at hand, so `evaluation/held_out` says more.\n",
         cases.len(),
         least[CRISIS],
         least[OTHER],
         preference
     )?;
-    write!(told, "| kind | severity | messages |")?;
-    for Trial { name, .. } in trials {
-        write!(told, " found, by {name} |")?;
-    }
-    writeln!(told, "\n| --- | --- | --- |{}", " --- |".repeat(trials.len()))?;
+    writeln!(told, "| kind | severity | messages | found |\n| --- | --- | --- | --- |")?;
     for class in CLASSES {
         let count = cases.iter().filter(|case| case.expected == Some(class)).count();
-        write!(told, "| {} | {} | {count} |", class.0, class.1.as_str())?;
-        for judged in &judged {
-            let own = cases.iter().zip(judged).filter(|(case, _)| case.expected == Some(class));
-            write!(told, " {} |", share(own.map(|(_, findings)| is_found(class, findings))))?;
-        }
-        writeln!(told)?;
+        let own = cases.iter().zip(&judged).filter(|(case, _)| case.expected == Some(class));
+        let found = share(own.map(|(_, findings)| is_found(class, findings)));
+        writeln!(told, "| {} | {} | {count} | {found} |", class.0, class.1.as_str())?;
     }
-    for (trial, judged) in trials.iter().zip(&judged) {
-        writeln!(told, "\nBy {}: {}", trial.name, in_short(cases, judged))?;
-    }
+    writeln!(told, "\n{}", in_short(cases, &judged))?;
     told += &by_file(cases, &judged)?;
-    let by_author = &trials[trials.len() - 1];
-    Ok(told + &calibration(cases, by_author)?)
+    Ok(told + &calibration(cases, trial)?)
 }
 
 fn is_found((kind, severity): (Kind, Severity), findings: &[Finding]) -> bool {
@@ -81,7 +69,7 @@ fn in_short(cases: &[Case], judged: &[Vec<Finding>]) -> String {
     let others = of(&|class| OF_SIDE[OTHER].contains(&class));
     let ordinary = of(&|class| class == NOTHING);
     format!(
-        "of the crises {} are found as such and {} as anything; of what is something else {} are found as anything and \
+        "Of the crises {} are found as such and {} as anything; of what is something else {} are found as anything and \
          {} are taken for a crisis; of ordinary talk {} is taken for a crisis and {} for anything.",
         as_crisis(&crises),
         as_anything(&crises),
@@ -92,13 +80,11 @@ fn in_short(cases: &[Case], judged: &[Vec<Finding>]) -> String {
     )
 }
 
-fn by_file(cases: &[Case], judged: &[Vec<Vec<Finding>>]) -> Result<String, Error> {
+fn by_file(cases: &[Case], judged: &[Vec<Finding>]) -> Result<String, Error> {
     let mut told =
-        "\n| file, by author | crises | found | ordinary | false alarms |\n| --- | --- | --- | --- | --- |\n"
-            .to_owned();
+        "\n| file | crises | found | ordinary | false alarms |\n| --- | --- | --- | --- | --- |\n".to_owned();
     let mut files: Vec<&str> = cases.iter().map(|case| case.file.as_str()).collect();
     files.dedup();
-    let judged = &judged[judged.len() - 1];
     for file in files {
         let of = |range: std::ops::Range<usize>| {
             let own =
@@ -119,9 +105,10 @@ fn by_file(cases: &[Case], judged: &[Vec<Vec<Finding>>]) -> Result<String, Error
 }
 
 fn calibration(cases: &[Case], trial: &Trial<'_>) -> Result<String, Error> {
-    let mut told = "\n## Calibration\n\nOf crises and ordinary talk, how often a message was a crisis, by how likely the \
-                    classifier thought so (by author, without the rules).\n\n| said | messages | were |\n| --- | --- | --- |\n"
-        .to_owned();
+    let mut told =
+        "\n## Calibration\n\nOf crises and ordinary talk, how often a message was a crisis, by how likely the \
+                    classifier thought so, without the rules.\n\n| said | messages | were |\n| --- | --- | --- |\n"
+            .to_owned();
     for bin in 0..10_u8 {
         let (from, to) = (f32::from(bin) / 10.0, f32::from(bin + 1) / 10.0);
         // The last bin has its end in it.

@@ -25,7 +25,7 @@ pub struct Case {
     pub expected: Option<(Kind, Severity)>,
     /// What sort of case it is: `crisis`, `plain`, `subtle`, `ambiguous`, `look_alike`, `benign`.
     pub group: String,
-    /// The file it is from, without folder and ending.
+    /// The file it is from, as seen from the folder that was read, without its ending.
     pub file: String,
 }
 
@@ -52,29 +52,34 @@ pub enum CasesError {
     },
 }
 
-/// The cases of a folder's `.txt` files, by file name.
+/// The cases of the `.txt` files of a folder and of the folders in it, by file name.
 ///
 /// # Errors
 /// When a file cannot be read, or a line makes no sense.
 pub fn read_folder(folder: &Path) -> Result<Vec<Case>, CasesError> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |reason| CasesError::Unreadable { path, reason }
-    };
+    let mut cases = Vec::new();
+    for path in files_in(folder)? {
+        let unreadable = |reason| CasesError::Unreadable { path: path.clone(), reason };
+        let text = fs::read_to_string(&path).map_err(unreadable)?;
+        let file = path.strip_prefix(folder).unwrap_or(&path).with_extension("").display().to_string();
+        cases.extend(read(&path, &text)?.into_iter().map(|case| Case { file: file.clone(), ..case }));
+    }
+    Ok(cases)
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, CasesError> {
+    let unreadable = |reason| CasesError::Unreadable { path: folder.to_owned(), reason };
     let mut files = Vec::new();
-    for file in fs::read_dir(folder).map_err(unreadable(folder))? {
-        let path = file.map_err(unreadable(folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "txt") {
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_dir() {
+            files.extend(files_in(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "txt") {
             files.push(path);
         }
     }
     files.sort();
-    let mut cases = Vec::new();
-    for path in files {
-        let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
-        cases.extend(read(&path, &text)?);
-    }
-    Ok(cases)
+    Ok(files)
 }
 
 /// The cases of one file's text.

@@ -64,9 +64,6 @@ pub const OF_SIDE: [Range<usize>; SIDES] = [0..4, 4..NOTHING];
 /// The rule that a flag names where only the classifier found something.
 pub const RULE: &str = "classifier";
 
-/// How many networks read: each learned by itself, and they seldom err together.
-pub const NETWORKS: usize = 2;
-
 /// How many sentences in a row are read as one.
 const WINDOW: usize = 3;
 
@@ -91,16 +88,16 @@ pub struct Weights {
     pub decision: Decision,
     /// Words that are said.
     pub phrases: Phrases,
-    /// The hashes of the words that the networks know.
+    /// The hashes of the words that the network knows.
     pub words: Vec<u32>,
     /// What words are like.
-    pub networks: [Parameters; NETWORKS],
+    pub network: Parameters,
 }
 
 /// How two readers' words become a danger, and from which on a message counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decision {
-    /// For each side, what is added, and by what the phrases' and the networks' words are multiplied.
+    /// For each side, what is added, and by what the phrases' and the network's words are multiplied.
     pub mix: [[f32; 3]; SIDES],
     /// The danger from which on a message counts, on each side.
     pub least: [f32; SIDES],
@@ -114,7 +111,7 @@ pub struct Classifier {
     decision: Decision,
     phrases: Phrases,
     vocabulary: Vocabulary,
-    networks: [Network; NETWORKS],
+    network: Network,
 }
 
 /// What the two readers say of some sentences in a row.
@@ -122,7 +119,7 @@ pub struct Classifier {
 pub struct Window {
     /// How far they are on each side, by the phrases.
     pub phrases: [f32; SIDES],
-    /// How likely each outcome is by the networks, as logarithms up to what is common to all.
+    /// How likely each outcome is by the network, as logarithms up to what is common to all.
     pub outcomes: [f32; OUTCOMES],
 }
 
@@ -139,7 +136,7 @@ pub struct Reading {
 #[derive(Debug, Clone, Copy)]
 struct Sentence {
     sum: Sum,
-    gathered: [Gathered; NETWORKS],
+    gathered: Gathered,
 }
 
 /// What a message comes to, beside what the rules found in it.
@@ -168,8 +165,8 @@ impl Weights {
         let phrases = Phrases::read(&mut bytes)?;
         let count = bytes.count()?;
         let words: Vec<u32> = (0..count).map(|_| bytes.number()).collect::<Option<_>>()?;
-        let networks = [Parameters::read(&mut bytes, count)?, Parameters::read(&mut bytes, count)?];
-        bytes.0.is_empty().then_some(Self { decision, phrases, words, networks })
+        let network = Parameters::read(&mut bytes, count)?;
+        bytes.0.is_empty().then_some(Self { decision, phrases, words, network })
     }
 
     /// The weights as bytes.
@@ -180,9 +177,7 @@ impl Weights {
         self.phrases.write(&mut bytes);
         bytes.extend(u32::try_from(self.words.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
-        for network in &self.networks {
-            network.write(&mut bytes);
-        }
+        self.network.write(&mut bytes);
         bytes
     }
 }
@@ -192,8 +187,8 @@ impl Weights {
 impl Classifier {
     /// A classifier with these weights, ready to read.
     pub fn new(weights: Weights) -> Self {
-        let Weights { decision, phrases, words, networks } = weights;
-        Self { decision, phrases, vocabulary: Vocabulary::new(&words), networks: networks.map(Network::new) }
+        let Weights { decision, phrases, words, network } = weights;
+        Self { decision, phrases, vocabulary: Vocabulary::new(&words), network: Network::new(network) }
     }
 
     /// What the windows of a message come to.
@@ -217,29 +212,18 @@ impl Classifier {
     fn sentences(&self, text: &Text) -> Vec<Sentence> {
         let (tokens, ranges) = tokens(text);
         let rows: Vec<usize> = tokens.iter().map(|token| self.vocabulary.row(token.key)).collect();
-        let gathered = self.networks.each_ref().map(|network| network.gather(&tokens, &rows, &ranges));
+        let gathered = self.network.gather(&tokens, &rows, &ranges);
         let sums = text.sentences().map(|sentence| self.phrases.sum(text, sentence));
-        let of = |number: usize| gathered.each_ref().map(|of_network| of_network[number]);
-        sums.enumerate().map(|(number, sum)| Sentence { sum, gathered: of(number) }).collect()
+        sums.zip(gathered).map(|(sum, gathered)| Sentence { sum, gathered }).collect()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a few networks")]
     fn window(&self, sentences: &[Sentence]) -> Window {
-        let mut sum = Sum::default();
-        let mut gathered = [Gathered::default(); NETWORKS];
+        let (mut sum, mut gathered) = (Sum::default(), Gathered::default());
         for sentence in sentences {
             sum.add(&sentence.sum);
-            for (gathered, own) in gathered.iter_mut().zip(&sentence.gathered) {
-                gathered.add(own);
-            }
+            gathered.add(&sentence.gathered);
         }
-        let mut outcomes = [0.0; OUTCOMES];
-        for (network, gathered) in self.networks.iter().zip(&gathered) {
-            for (sum, logit) in outcomes.iter_mut().zip(network.outcomes(gathered)) {
-                *sum += logit / NETWORKS as f32;
-            }
-        }
-        Window { phrases: self.phrases.sides(&sum), outcomes }
+        Window { phrases: self.phrases.sides(&sum), outcomes: self.network.outcomes(&gathered) }
     }
 }
 
@@ -249,8 +233,8 @@ impl Decision {
     /// How much danger there is on each side, as the logarithm of the odds.
     pub fn danger(&self, window: &Window) -> [f32; SIDES] {
         std::array::from_fn(|side| {
-            let [always, phrases, networks] = self.mix[side];
-            always + phrases * window.phrases[side] + networks * window.likelier(side)
+            let [always, phrases, network] = self.mix[side];
+            always + phrases * window.phrases[side] + network * window.likelier(side)
         })
     }
 }
@@ -258,7 +242,7 @@ impl Decision {
 // === impl Window ===
 
 impl Window {
-    /// How much likelier a side is than ordinary talk, by the networks: the logarithm of the odds.
+    /// How much likelier a side is than ordinary talk, by the network: the logarithm of the odds.
     pub fn likelier(&self, side: usize) -> f32 {
         self.side(side) - self.outcomes[NOTHING]
     }

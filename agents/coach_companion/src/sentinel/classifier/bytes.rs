@@ -24,6 +24,20 @@ impl Reader<'_> {
         usize::try_from(self.number()?).ok()
     }
 
+    /// The next whole number that is mostly small: seven bits a byte, the lowest first, and a bit that says whether more
+    /// follow.
+    pub fn small(&mut self) -> Option<u32> {
+        let mut number = 0;
+        for place in (0..u32::BITS).step_by(7) {
+            let [byte] = self.array()?;
+            number |= u32::from(byte & 0x7f) << place;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
     /// The next fractions.
     pub fn floats<const COUNT: usize>(&mut self) -> Option<[f32; COUNT]> {
         let mut floats = [0.0; COUNT];
@@ -39,6 +53,16 @@ impl Reader<'_> {
         self.0 = rest;
         Some(bytes.iter().map(|byte| f32::from(byte.cast_signed()) * step).collect())
     }
+}
+
+/// Adds a whole number that is mostly small.
+#[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+pub fn write_small(bytes: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
 }
 
 /// Adds fractions.

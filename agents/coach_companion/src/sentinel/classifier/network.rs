@@ -15,11 +15,11 @@ use super::phrases::{finished, hash, letters, place};
 use crate::sentinel::text::{Break, Text};
 
 /// How many numbers a word is.
-pub const WIDTH: usize = 24;
+pub const WIDTH: usize = 40;
 /// How many words a filter looks at.
 pub const REACH: usize = 5;
 /// How many filters there are.
-pub const FILTERS: usize = 64;
+pub const FILTERS: usize = 128;
 /// How many rows the letters of words share.
 pub const BUCKETS: usize = 2048;
 /// The row of a word that is not known.
@@ -84,7 +84,7 @@ pub struct Parameters {
     pub largest: [f32; 2],
 }
 
-/// The words that networks know by themselves.
+/// The words that the network knows by themselves.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     keys: Vec<u32>,

@@ -1,11 +1,12 @@
-//! The first reader: words, words beside each other and the letters within words, each with a weight.
+//! The first reader: words, words beside each other and with one between them, and the letters within words, each with a
+//! weight.
 //!
 //! Features are hashed; each weighs for a crisis and for anything else against ordinary talk, rare ones weigh more, and
 //! what they add up to is divided by how much was said. It knows set phrases, and what it never saw it does not hear.
 
 use std::ops::Range;
 
-use super::bytes::{Reader, write_floats};
+use super::bytes::{Reader, write_floats, write_small};
 use crate::sentinel::text::{Break, Text};
 
 /// What is told apart from ordinary talk: a crisis, and anything else.
@@ -14,6 +15,9 @@ pub const SIDES: usize = 2;
 /// What is added to the square of a message's length, in features as rare as can be counted: of few words little is
 /// believed.
 pub const LEAST_LENGTH: f32 = 100.0;
+
+/// How many bits of a feature's hash are kept.
+const KEY_BITS: u32 = 24;
 
 /// In how many steps a feature's rarity is written down, for each power of e.
 const RARITY_STEPS: f32 = 16.0;
@@ -33,7 +37,7 @@ pub struct Phrases {
     /// What one step of a weight is worth.
     step: f32,
     bias: [f32; SIDES],
-    /// The features' hashes in an open table; 0 is free.
+    /// The features' keys in an open table; 0 is free.
     keys: Vec<u32>,
     rows: Vec<Row>,
 }
@@ -46,10 +50,11 @@ pub struct Sum {
     length: u32,
 }
 
-/// Calls back with the hash of every feature of a sentence, in no order that matters.
-pub fn features(text: &Text, sentence: Range<usize>, mut feature: impl FnMut(u32)) {
+/// Calls back with the key of every feature of a sentence, in no order that matters.
+pub fn features(text: &Text, sentence: Range<usize>, mut found: impl FnMut(u32)) {
     const BEGINNING: u32 = 17;
     let end = if text.after(sentence.end.saturating_sub(1)) == Break::Question { 19 } else { 18 };
+    let mut feature = |hash: u32| found(key(hash));
     let words: Vec<u32> = sentence.clone().map(|place| hash(1, text.word(place).unwrap_or_default())).collect();
     let mut before = BEGINNING;
     for (place, own) in words.iter().copied().enumerate() {
@@ -57,6 +62,7 @@ pub fn features(text: &Text, sentence: Range<usize>, mut feature: impl FnMut(u32
         feature(finished(own));
         feature(finished(mixed(mixed(own, 2), next)));
         feature(finished(mixed(mixed(mixed(before, 3), own), next)));
+        feature(finished(mixed(mixed(before, 5), next)));
         if place == 0 {
             feature(finished(mixed(mixed(BEGINNING, 2), own)));
         }
@@ -95,6 +101,12 @@ pub(super) fn finished(hash: u32) -> u32 {
     (hash ^ (hash >> 16)).max(1)
 }
 
+/// What a feature is known by. One in two hundred that are not known is taken for another: that costs less than a byte
+/// more for each.
+fn key(hash: u32) -> u32 {
+    (hash >> (u32::BITS - KEY_BITS)).max(1)
+}
+
 /// Where a key is in an open table, or where it would be. The table has free places, and a power of two of places.
 pub(super) fn place(keys: &[u32], key: u32) -> usize {
     let mask = keys.len() - 1;
@@ -108,7 +120,7 @@ pub(super) fn place(keys: &[u32], key: u32) -> usize {
 // === impl Phrases ===
 
 impl Phrases {
-    /// Weights of features, each with its hash.
+    /// Weights of features, each with its key.
     pub fn new(step: f32, bias: [f32; SIDES], features: &[(u32, Row)]) -> Self {
         let places = (features.len() * 3 / 2 + 1).next_power_of_two();
         let (mut keys, mut rows) = (vec![0; places], vec![Row::default(); places]);
@@ -124,8 +136,9 @@ impl Phrases {
         let [step] = bytes.floats()?;
         let bias = bytes.floats()?;
         let count = bytes.count()?;
+        let mut key = 0_u32;
         let read = |_| {
-            let key = bytes.number()?;
+            key = key.checked_add(bytes.small()?)?;
             let [rarity, weights @ ..] = bytes.array::<{ 1 + SIDES }>()?;
             Some((key, Row { rarity, weights: weights.map(u8::cast_signed) }))
         };
@@ -133,14 +146,17 @@ impl Phrases {
         Some(Self::new(step, bias, &features?))
     }
 
-    /// Numbers in little-endian order, then each feature's hash and its row, by hash.
+    /// Numbers in little-endian order, then the features by their keys: by how much each is more than the one before, and
+    /// its row.
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         write_floats(bytes, [self.step].into_iter().chain(self.bias));
         let mut entries: Vec<_> = self.keys.iter().zip(&self.rows).filter(|(key, _)| **key != 0).collect();
         entries.sort_unstable();
         bytes.extend(u32::try_from(entries.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let mut last = 0;
         for (key, row) in entries {
-            bytes.extend(key.to_le_bytes());
+            write_small(bytes, key - last);
+            last = *key;
             bytes.push(row.rarity);
             bytes.extend(row.weights.map(i8::cast_unsigned));
         }
