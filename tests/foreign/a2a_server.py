@@ -110,7 +110,7 @@ handler = DefaultRequestHandler(agent_executor=Cook(), task_store=InMemoryTaskSt
 routes = create_agent_card_routes(card) + create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True)
 app = Noted(Starlette(routes=routes))
 if "TOKEN" in os.environ:
-    app = Door(app, token(os.environ["TOKEN"]), journal)
+    app = Door(app, token(os.environ["TOKEN"]), journal, status=401)
 if "SIGNED" in os.environ:
     app = Door(app, signed("a2a-", "x-amzn-"), journal)
 uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

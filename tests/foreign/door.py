@@ -10,10 +10,11 @@ from botocore.credentials import Credentials
 
 
 class Door:
-    """Asks `guard` for what speaks against each request, and tells `journal` what came of it."""
+    """Asks `guard` for what speaks against each request, and tells `journal` what came of it. Whoever is refused gets
+    `status`."""
 
-    def __init__(self, app, guard, journal):
-        self.app, self.guard, self.journal = app, guard, journal
+    def __init__(self, app, guard, journal, status=403):
+        self.app, self.guard, self.journal, self.status = app, guard, journal, status
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -25,7 +26,7 @@ class Door:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         if problem := self.guard(scope["method"], scope["path"], headers, body):
             self.journal(f"refused: {problem}")
-            await send({"type": "http.response.start", "status": 403, "headers": []})
+            await send({"type": "http.response.start", "status": self.status, "headers": []})
             return await send({"type": "http.response.body", "body": b""})
         self.journal(f"let in: {scope['method']}")
         given = False

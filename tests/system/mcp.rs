@@ -397,7 +397,7 @@ fn ten_thousand_broken_connections_leave_nothing_behind() {
     let arguments = json!({ "prompt": "Hello!" });
     let head = b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n".to_vec();
     let half = [&head[..], b"content-type: application/json\r\n\r\n{\"jsonrpc\""].concat();
-    let calls = agent.has_nothing_left_of_ten_thousand(4, |number| {
+    let calls = agent.forgets_ten_thousand_connections(|number| {
         for part in [&head, &half] {
             Connection::to(agent.port).send_bytes(part);
         }

@@ -250,14 +250,14 @@ fn running_children(parent: u32) -> Vec<(u32, String)> {
 pub(crate) fn free_port() -> u16 {
     const NOBODYS: Range<u32> = 10_000..20_000;
     static GIVEN: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Another run of these tests, at the same time, begins elsewhere.
-        let number = std::process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(NOBODYS.start + number % (NOBODYS.end - NOBODYS.start)).expect("ports have 16 bits");
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
+    // Processes that run these tests at the same time begin far from each other.
+    let begin = std::process::id().wrapping_mul(7_919);
+    let mut ports = std::iter::repeat_with(|| begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)))
+        .map(|number| NOBODYS.start + number % (NOBODYS.end - NOBODYS.start))
+        .map(|port| u16::try_from(port).expect("ports have 16 bits"))
+        .take(1_000);
+    let port = ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    port.expect("one of a thousand ports is free")
 }
 
 /// Looks again and again until there is something to be seen, or until the time is up.

@@ -2,8 +2,8 @@
 //!
 //! A pattern is a row of words. `(want|wish)` is one of several, `(to be dead|to die)` one of several phrases, which may
 //! have groups themselves, `word?` and `(…)?` may be missing, `purg*` is every word that begins so, `~` is up to three
-//! words of anything, `~6` up to six, `#` is any number. Patterns are read by the same [`Text`]
-//! as messages are, so they may be written as people write.
+//! words of anything, `~6` up to six, `#` is any number. Patterns are read by the same [`Text`] as messages are, so they
+//! may be written as people write.
 //!
 //! A rule has words that make it mean nothing, in three lists: `unless` anywhere in the sentence, `unless_before` where
 //! they begin before the rule's own words do, `unless_beside` where they share a word with them or stand next to them.

@@ -120,7 +120,7 @@ pub(crate) struct Eval {
     /// The agent whose model judges the answers
     #[arg(long, value_name = "AGENT", default_value = TestAgent::NAME)]
     pub(crate) judge: String,
-    /// Instead of conversations, single messages: a folder of labelled ones, such as
+    /// Instead of conversations, single messages: a folder of labelled ones and of folders of them, such as
     /// `agents/coach_companion/evaluation/held_out`, each sent in a session of its own
     #[arg(long, value_name = "FOLDER", conflicts_with = "judge")]
     pub(crate) messages: Option<PathBuf>,

@@ -53,6 +53,9 @@ pub(crate) struct Sample {
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let cases = read_folder(&root.join("evaluation/tuning"))?;
+    if !cases.iter().any(|case| case.file.starts_with(ADVERSARIAL)) {
+        return Err(format!("evaluation/tuning/{ADVERSARIAL} has no messages; has the folder another name?").into());
+    }
     let found: Vec<Vec<Finding>> = cases.iter().map(|case| rules::find(&Text::of(&case.says))).collect();
     let mut readings = out_of_fold(&cases, &authors(&cases));
     let decision = decision(&cases, &mut readings, &found);
@@ -160,12 +163,12 @@ fn mistyped(text: &str, random: &mut Random) -> String {
 // === what counts ===
 
 /// Where the files are that were written against a classifier, going on with what it got wrong.
-const ADVERSARIAL: &str = "adversarial/";
+pub(crate) const ADVERSARIAL: &str = "adversarial/";
 /// The most of ordinary talk that may be taken for a crisis, and that may raise any flag, in the files that nobody wrote
-/// against a classifier: those would tell how often people mislead it who try to. More than is aimed at: most of it here
+/// against a classifier: the others would tell how often people mislead it who try to. More than is aimed at: most of it here
 /// has the words of danger, and of what people say little has.
-const FALSE_CRISES: f64 = 0.024;
-const FALSE_ALARMS: f64 = 0.04;
+pub(crate) const FALSE_CRISES: f64 = 0.024;
+pub(crate) const FALSE_ALARMS: f64 = 0.04;
 /// The most of what is something else that may be taken for a crisis.
 const TOO_GRAVE: f64 = 0.15;
 

@@ -61,11 +61,11 @@ fn known(samples: &[Sample]) -> Vec<(u32, u8)> {
     let originals = samples.iter().filter(|sample| sample.is_original);
     let count = originals.clone().count();
     for sample in originals {
-        let mut own = hashes(&sample.text);
+        let mut own = keys(&sample.text);
         own.sort_unstable();
         own.dedup();
-        for hash in own {
-            *seen.entry(hash).or_default() += 1;
+        for key in own {
+            *seen.entry(key).or_default() += 1;
         }
     }
     let often = seen.into_iter().filter(|(_, times)| *times >= LEAST);
@@ -74,20 +74,20 @@ fn known(samples: &[Sample]) -> Vec<(u32, u8)> {
     known
 }
 
-fn hashes(text: &Text) -> Vec<u32> {
-    let mut hashes = Vec::new();
+fn keys(text: &Text) -> Vec<u32> {
+    let mut keys = Vec::new();
     for sentence in text.sentences() {
-        features(text, sentence, |hash| hashes.push(hash));
+        features(text, sentence, |key| keys.push(key));
     }
-    hashes
+    keys
 }
 
 /// A text as the classifier sees it: every feature by its rarity, all of them brought to length 1.
 fn vector(text: &Text, known: &[(u32, u8)]) -> Vector {
     let mut values: HashMap<u32, f32> = HashMap::new();
     let mut length = LEAST_LENGTH;
-    for hash in hashes(text) {
-        if let Ok(place) = known.binary_search_by_key(&hash, |(key, _)| *key) {
+    for key in keys(text) {
+        if let Ok(place) = known.binary_search_by_key(&key, |(known, _)| *known) {
             let rarity = Row::factor(known[place].1);
             *values.entry(u32::try_from(place).unwrap_or_default()).or_default() += rarity;
             length += rarity * rarity;

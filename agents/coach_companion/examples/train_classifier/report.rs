@@ -8,7 +8,7 @@ use coach_companion::sentinel::classifier::{CLASSES, CRISIS, Decision, NOTHING, 
 use coach_companion::sentinel::finding::Finding;
 use coach_companion::sentinel::kind::Kind;
 
-use crate::class_of;
+use crate::{ADVERSARIAL, FALSE_ALARMS, FALSE_CRISES, class_of};
 
 /// What every case comes to, read by a classifier that has not seen it nor anything else of its author.
 pub(crate) struct Trial<'a> {
@@ -42,7 +42,14 @@ pub(crate) fn report(cases: &[Case], trial: &Trial<'_>, decision: &Decision, byt
         let found = share(own.map(|(_, findings)| is_found(class, findings)));
         writeln!(told, "| {} | {} | {count} | {found} |", class.0, class.1.as_str())?;
     }
-    writeln!(told, "\n{}", in_short(cases, &judged))?;
+    writeln!(
+        told,
+        "\n{} Of ordinary talk in the files that nobody wrote against a classifier, those outside of `{ADVERSARIAL}`, {:.1} % \
+         and {:.1} % are the bounds.",
+        in_short(cases, &judged),
+        100.0 * FALSE_CRISES,
+        100.0 * FALSE_ALARMS
+    )?;
     told += &by_file(cases, &judged)?;
     Ok(told + &calibration(cases, trial)?)
 }

@@ -62,7 +62,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Case>, CasesError> {
         let unreadable = |reason| CasesError::Unreadable { path: path.clone(), reason };
         let text = fs::read_to_string(&path).map_err(unreadable)?;
         let file = path.strip_prefix(folder).unwrap_or(&path).with_extension("").display().to_string();
-        cases.extend(read(&path, &text)?.into_iter().map(|case| Case { file: file.clone(), ..case }));
+        cases.extend(read(&path, &file, &text)?);
     }
     Ok(cases)
 }
@@ -82,12 +82,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, CasesError> {
     Ok(files)
 }
 
-/// The cases of one file's text.
-///
-/// # Errors
-/// When a line makes no sense.
-pub fn read(path: &Path, text: &str) -> Result<Vec<Case>, CasesError> {
-    let file = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+/// The cases of one file's text; `file` is what they call it.
+fn read(path: &Path, file: &str, text: &str) -> Result<Vec<Case>, CasesError> {
     let mut heading = None;
     let mut cases = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -97,7 +93,7 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Case>, CasesError> {
         } else if !line.trim().is_empty() && !line.starts_with("# ") {
             let (expected, group) =
                 heading.clone().ok_or_else(|| invalid("a message stands before the first `## ` heading".to_owned()))?;
-            cases.push(Case { says: line.trim().to_owned(), expected, group, file: file.clone() });
+            cases.push(Case { says: line.trim().to_owned(), expected, group, file: file.to_owned() });
         }
     }
     Ok(cases)

@@ -15,7 +15,7 @@ pub(super) struct Tree {
     /// The places that patterns go on from. All others have greater numbers.
     crossings: Vec<Crossing>,
     /// The class of each edge's word.
-    classes: Vec<u16>,
+    edge_classes: Vec<u16>,
     edges: Vec<Edge>,
     /// Where among the ends those of each place begin, and after the last place how many there are.
     ends_from: Vec<u32>,
@@ -148,7 +148,7 @@ impl Walk<'_> {
     fn go_on(&mut self, from: Active, present: &Present, word: u32) {
         let tree = self.tree;
         let Crossing { first, last, .. } = from.crossing;
-        for (class, edge) in tree.classes[first as usize..last as usize].iter().zip(first..) {
+        for (class, edge) in tree.edge_classes[first as usize..last as usize].iter().zip(first..) {
             if present.has(*class) {
                 self.cross(tree.edges[edge as usize], from, word);
             }
@@ -244,7 +244,7 @@ impl Growing {
         let mut tree = Tree {
             vocabulary: classes.into_vocabulary(roots),
             crossings: Vec::new(),
-            classes: Vec::new(),
+            edge_classes: Vec::new(),
             edges: Vec::new(),
             ends_from: vec![0],
             ends: Vec::new(),
@@ -252,7 +252,7 @@ impl Growing {
         for Node { edges, ends } in order.into_iter().map(|node| &nodes[node]) {
             let first = number_of(&tree.edges);
             for (class, Edge { gap, to }) in edges {
-                tree.classes.push(*class);
+                tree.edge_classes.push(*class);
                 tree.edges.push(Edge { gap: *gap, to: renumbered(*to) });
             }
             if let Some(patience) = edges.iter().map(|(_, edge)| edge.gap).max() {

@@ -50,12 +50,7 @@ const AFTER_ME: [&str; 24] = [
     "last", "tonight", "today", "until", "too", "all", "up", "from",
 ];
 
-/// Words for somebody who is not the writer.
-static OTHERS: LazyLock<HashMap<&str, Other>> = LazyLock::new(|| {
-    let people = rules::PEOPLE.into_iter().chain(MORE_PEOPLE).map(|word| (word, Other::Person));
-    people.chain(PRONOUNS).collect()
-});
-
+/// Pronouns of somebody who is not the writer.
 const PRONOUNS: [(&str, Other); 12] = [
     ("he", Other::Subject),
     ("she", Other::Subject),
@@ -71,6 +66,12 @@ const PRONOUNS: [(&str, Other); 12] = [
     ("their", Other::Possessive),
 ];
 
+/// Words for somebody who is not the writer.
+static ROLES: LazyLock<HashMap<&str, Other>> = LazyLock::new(|| {
+    let people = rules::PEOPLE.into_iter().chain(MORE_PEOPLE).map(|word| (word, Other::Person));
+    people.chain(PRONOUNS).collect()
+});
+
 /// What a word for somebody else is in its sentence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Other {
@@ -84,7 +85,7 @@ enum Other {
 
 /// The sentences of a message that others are in, as those would tell them of themselves; none where nobody else is.
 pub fn as_they_would_say(text: &Text) -> Option<Text> {
-    let others: Vec<_> = text.words().map(|word| OTHERS.get(word).copied()).collect();
+    let others: Vec<_> = text.words().map(|word| ROLES.get(word).copied()).collect();
     let mut told = Text::default();
     for sentence in text.sentences().filter(|sentence| others[sentence.clone()].iter().any(Option::is_some)) {
         tell(text, sentence, &others, &mut told);
@@ -95,10 +96,8 @@ pub fn as_they_would_say(text: &Text) -> Option<Text> {
 /// Tells one sentence. `others` has the role of each word of the whole text.
 fn tell(text: &Text, sentence: Range<usize>, others: &[Option<Other>], told: &mut Text) {
     let word_at = |place: usize| text.word(place).filter(|_| place < sentence.end);
-    let is_person = |place: usize| others.get(place) == Some(&Some(Other::Person));
-    let mut is_after_subject = false;
-    for place in sentence.clone() {
-        let Some(word) = word_at(place) else { break };
+    let is_person = |place: usize| place < sentence.end && others[place] == Some(Other::Person);
+    for (place, word) in sentence.clone().filter_map(|place| Some((place, text.word(place)?))) {
         let is_followed = text.after(place) < Break::Clause;
         // "my best friend", "our little brother": the last word of the phrase says it.
         let is_adjective = || word_at(place + 1).is_some_and(|next| ADJECTIVES.contains(&next)) && is_person(place + 2);
@@ -108,12 +107,16 @@ fn tell(text: &Text, sentence: Range<usize>, others: &[Option<Other>], told: &mu
         let next = is_followed.then(|| word_at(place + 1)).flatten();
         let said = match others[place] {
             Some(other) => Cow::Borrowed(other.in_first_person(next)),
-            None if is_after_subject => agreeing(word),
+            // Also beyond a full stop: "It's my sister. Keeps saying …"
+            None if told.words().next_back().is_some_and(precedes_a_verb) => agreeing(word),
             None => word.into(),
         };
         told.say(&said, text.after(place));
-        is_after_subject = matches!(&*said, "i" | "always" | "never" | "not" | "also");
     }
+}
+
+fn precedes_a_verb(word: &str) -> bool {
+    matches!(word, "i" | "always" | "never" | "not" | "also")
 }
 
 /// A verb of the third person as it follows "i".
@@ -148,5 +151,30 @@ impl Other {
             Self::ObjectOrPossessive if next.is_none_or(|next| AFTER_ME.contains(&next)) => "me",
             Self::ObjectOrPossessive | Self::Possessive => "my",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(message: &str) -> String {
+        let told = as_they_would_say(&Text::of(message));
+        told.map(|told| told.words().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_told_of_somebody_else_is_told_as_they_would() {
+        assert_eq!(told("My sister says she wants to die"), "i says i want to die");
+        assert_eq!(told("our little brother hurts himself"), "i hurt myself");
+        assert_eq!(told("He hit her again, and took her phone"), "i hit me again and took my phone");
+        assert_eq!(told("It's my sister. Keeps saying she is done"), "it is i keep saying i am done");
+    }
+
+    #[test]
+    fn sentences_without_anybody_else_are_not_told() {
+        assert_eq!(told("I had soup. She had cake. It rained."), "i had cake");
+        assert_eq!(told("I did my best. I had soup."), "");
+        assert_eq!(told("That is my best. Friend or not, I go."), "i or not i go");
     }
 }

@@ -136,6 +136,7 @@ async fn an_agent_that_is_down_takes_nothing_but_its_tool() {
 async fn a_token_is_shown_and_goes_nowhere_else() {
     let cook = Cook::with(&["1.0"], &[("TOKEN", "hidden")]);
     assert_eq!(offered(&cook.agent).await, None);
+    assert_eq!(cook.journal(), ["refused: another token"]);
     let agent = RemoteAgent::at("cook", &cook.address()).expect("an address").bearer(Secret::new("hidden"));
     assert!(offered(&agent).await.is_some());
     assert!(!format!("{agent:?}").contains("hidden"));
@@ -144,6 +145,8 @@ async fn a_token_is_shown_and_goes_nowhere_else() {
     let cook = Cook::with(&["1.0"], &[("TOKEN", "hidden"), ("ELSEWHERE", "https://elsewhere.example/")]);
     let agent = RemoteAgent::at("cook", &cook.address()).expect("an address").bearer(Secret::new("hidden"));
     assert_eq!(offered(&agent).await, None);
+    assert_eq!(cook.journal()[0], "let in: GET", "the card was read");
+    assert!(!cook.journal().iter().any(|line| line.contains("POST")), "{:?}", cook.journal());
 }
 
 #[tokio::test(flavor = "multi_thread")]

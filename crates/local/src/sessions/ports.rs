@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-/// The ports below those that systems give by themselves: from 32,768 on Linux (`ip_local_port_range`), from
+/// The ports below those that systems give by themselves, where nobody changed it: from 32,768 on Linux (`ip_local_port_range`), from
 /// 49,152 on macOS (IANA's dynamic ports).
 const NOBODYS: Range<u16> = 20_000..32_768;
 
@@ -77,15 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_promised_once_and_is_none_that_the_system_gives_by_itself() {
+    fn a_port_is_promised_once_and_is_none_that_systems_give_by_themselves() {
         let ports = Ports::default();
         let promised: Vec<_> = (0..50).map(|_| ports.free().expect("there are free ports")).collect();
         let different: HashSet<_> = promised.iter().map(Port::number).collect();
         assert_eq!(different.len(), promised.len());
-
-        let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the system has a port");
-        let any = any.local_addr().expect("a bound socket has an address").port();
-        assert!(different.iter().all(|port| NOBODYS.contains(port)) && !NOBODYS.contains(&any), "{any}");
+        assert!(different.iter().all(|port| NOBODYS.contains(port)), "{different:?}");
     }
 
     #[test]

@@ -30,7 +30,9 @@ impl Reader<'_> {
         let mut number = 0;
         for place in (0..u32::BITS).step_by(7) {
             let [byte] = self.array()?;
-            number |= u32::from(byte & 0x7f) << place;
+            let bits = u32::from(byte & 0x7f);
+            // The last byte may have more bits than there is room for.
+            number |= bits.checked_mul(1 << place)?;
             if byte < 0x80 {
                 return Some(number);
             }
@@ -85,4 +87,28 @@ pub fn step_of(numbers: impl Iterator<Item = f32>) -> f32 {
     sizes.sort_by(f32::total_cmp);
     let largest = sizes.get(sizes.len().saturating_sub(1 + sizes.len() / 10_000)).copied().unwrap_or(1.0);
     (largest / 127.0).max(f32::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_number_is_read_as_it_was_written() {
+        let mut bytes = Vec::new();
+        let numbers = [0, 1, 127, 128, 16_383, 16_384, u32::MAX];
+        for number in numbers {
+            write_small(&mut bytes, number);
+        }
+        assert_eq!(bytes[..3], [0, 1, 127], "a byte where one is enough");
+        let mut reader = Reader(&bytes);
+        assert_eq!(numbers.map(|_| reader.small()), numbers.map(Some));
+        assert_eq!(reader.small(), None, "nothing is left");
+    }
+
+    #[test]
+    fn what_is_no_small_number_is_none() {
+        assert_eq!(Reader(&[0xff; 4]).small(), None, "it breaks off");
+        assert_eq!(Reader(&[0xff, 0xff, 0xff, 0xff, 0x10]).small(), None, "it has more than 32 bits");
+    }
 }
