@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-/// The ports below those that systems give by themselves, where nobody changed it: from 32,768 on Linux (`ip_local_port_range`), from
-/// 49,152 on macOS (IANA's dynamic ports).
+/// The ports below those that systems give by themselves, where nobody changed that: from 32,768 on Linux
+/// (`ip_local_port_range`), from 49,152 on macOS (IANA's dynamic ports).
 const NOBODYS: Range<u16> = 20_000..32_768;
 
 /// How many are looked at. On a machine where so many are taken, hardly one is free.
