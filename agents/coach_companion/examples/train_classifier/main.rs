@@ -165,8 +165,8 @@ fn mistyped(text: &str, random: &mut Random) -> String {
 /// Where the files are that were written against a classifier, going on with what it got wrong.
 pub(crate) const ADVERSARIAL: &str = "adversarial/";
 /// The most of ordinary talk that may be taken for a crisis, and that may raise any flag, in the files that nobody wrote
-/// against a classifier: the others would tell how often people mislead it who try to. More than is aimed at: most of it here
-/// has the words of danger, and of what people say little has.
+/// against a classifier: the others would tell how often people mislead it who try to. More than is aimed at: most of
+/// it here has the words of danger, and of what people say little has.
 pub(crate) const FALSE_CRISES: f64 = 0.024;
 pub(crate) const FALSE_ALARMS: f64 = 0.04;
 /// The most of what is something else that may be taken for a crisis.
