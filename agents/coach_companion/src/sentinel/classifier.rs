@@ -26,7 +26,7 @@ use flate2::read::DeflateDecoder;
 use super::finding::Finding;
 use super::kind::Kind;
 use super::text::Text;
-use bytes::{Reader, write_floats};
+use bytes::{Reader, write_ascending, write_floats};
 use network::{Gathered, Network, Parameters, Vocabulary, tokens};
 use phrases::{Phrases, SIDES, Sum};
 
@@ -88,7 +88,7 @@ pub struct Weights {
     pub decision: Decision,
     /// Words that are said.
     pub phrases: Phrases,
-    /// The hashes of the words that the network knows.
+    /// The hashes of the words that the network knows, ascending.
     pub words: Vec<u32>,
     /// What words are like.
     pub network: Parameters,
@@ -163,9 +163,8 @@ impl Weights {
         let mix = [bytes.floats()?, bytes.floats()?];
         let decision = Decision { mix, least: bytes.floats()?, preference: bytes.floats::<1>()?[0] };
         let phrases = Phrases::read(&mut bytes)?;
-        let count = bytes.count()?;
-        let words: Vec<u32> = (0..count).map(|_| bytes.number()).collect::<Option<_>>()?;
-        let network = Parameters::read(&mut bytes, count)?;
+        let words = bytes.ascending()?;
+        let network = Parameters::read(&mut bytes, words.len())?;
         bytes.0.is_empty().then_some(Self { decision, phrases, words, network })
     }
 
@@ -175,8 +174,7 @@ impl Weights {
         let mut bytes = Vec::new();
         write_floats(&mut bytes, mix.into_iter().flatten().chain(least).chain([preference]));
         self.phrases.write(&mut bytes);
-        bytes.extend(u32::try_from(self.words.len()).unwrap_or(u32::MAX).to_le_bytes());
-        bytes.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
+        write_ascending(&mut bytes, self.words.iter().copied());
         self.network.write(&mut bytes);
         bytes
     }

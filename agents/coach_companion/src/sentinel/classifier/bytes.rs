@@ -6,7 +6,7 @@ pub struct Reader<'a>(pub &'a [u8]);
 
 // === impl Reader ===
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The next bytes; none where there are too few.
     pub fn array<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
         let (bytes, rest) = self.0.split_first_chunk()?;
@@ -26,7 +26,7 @@ impl Reader<'_> {
 
     /// The next whole number that is mostly small: seven bits a byte, the lowest first, and a bit that says whether more
     /// follow.
-    pub fn small(&mut self) -> Option<u32> {
+    fn small(&mut self) -> Option<u32> {
         let mut number = 0;
         for place in (0..u32::BITS).step_by(7) {
             let [byte] = self.array()?;
@@ -40,6 +40,24 @@ impl Reader<'_> {
         None
     }
 
+    /// How many numbers follow, each no less than the one before, and those.
+    pub fn ascending(&mut self) -> Option<Vec<u32>> {
+        let count = self.count()?;
+        let mut last = 0_u32;
+        let mut next = || {
+            last = last.checked_add(self.small()?)?;
+            Some(last)
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// The next bytes, as they are.
+    pub fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     /// The next fractions.
     pub fn floats<const COUNT: usize>(&mut self) -> Option<[f32; COUNT]> {
         let mut floats = [0.0; COUNT];
@@ -51,20 +69,28 @@ impl Reader<'_> {
 
     /// The next steps, each a byte and worth `step`.
     pub fn steps(&mut self, count: usize, step: f32) -> Option<Vec<f32>> {
-        let (bytes, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(bytes.iter().map(|byte| f32::from(byte.cast_signed()) * step).collect())
+        Some(self.bytes(count)?.iter().map(|byte| f32::from(byte.cast_signed()) * step).collect())
     }
 }
 
 /// Adds a whole number that is mostly small.
 #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
-pub fn write_small(bytes: &mut Vec<u8>, mut number: u32) {
+fn write_small(bytes: &mut Vec<u8>, mut number: u32) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
     }
     bytes.push(number as u8);
+}
+
+/// Adds how many numbers there are and by how much each is more than the one before; they must not descend.
+pub fn write_ascending(bytes: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u32>) {
+    bytes.extend(u32::try_from(numbers.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let mut last = 0;
+    for number in numbers {
+        write_small(bytes, number - last);
+        last = number;
+    }
 }
 
 /// Adds fractions.
@@ -104,6 +130,17 @@ mod tests {
         let mut reader = Reader(&bytes);
         assert_eq!(numbers.map(|_| reader.small()), numbers.map(Some));
         assert_eq!(reader.small(), None, "nothing is left");
+    }
+
+    #[test]
+    fn ascending_numbers_are_read_as_they_were_written() {
+        let mut bytes = Vec::new();
+        let numbers = [3, 3, 200, 70_000, u32::MAX];
+        write_ascending(&mut bytes, numbers.into_iter());
+        assert_eq!(Reader(&bytes).ascending().as_deref(), Some(&numbers[..]));
+        assert_eq!(Reader(&bytes[..bytes.len() - 1]).ascending(), None, "one is missing");
+        let beyond = [&2_u32.to_le_bytes()[..], &[0xff, 0xff, 0xff, 0xff, 0x0f, 1]].concat();
+        assert_eq!(Reader(&beyond).ascending(), None, "it goes beyond 32 bits");
     }
 
     #[test]

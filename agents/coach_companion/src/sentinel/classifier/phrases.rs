@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::bytes::{Reader, write_floats, write_small};
+use super::bytes::{Reader, write_ascending, write_floats};
 use crate::sentinel::text::{Break, Text};
 
 /// What is told apart from ordinary talk: a crisis, and anything else.
@@ -135,30 +135,25 @@ impl Phrases {
     pub(super) fn read(bytes: &mut Reader<'_>) -> Option<Self> {
         let [step] = bytes.floats()?;
         let bias = bytes.floats()?;
-        let count = bytes.count()?;
-        let mut key = 0_u32;
-        let read = |_| {
-            key = key.checked_add(bytes.small()?)?;
-            let [rarity, weights @ ..] = bytes.array::<{ 1 + SIDES }>()?;
-            Some((key, Row { rarity, weights: weights.map(u8::cast_signed) }))
-        };
-        let features: Option<Vec<_>> = (0..count).map(read).collect();
-        Some(Self::new(step, bias, &features?))
+        let keys = bytes.ascending()?;
+        let rarities = bytes.bytes(keys.len())?;
+        let [one, other] = [bytes.bytes(keys.len())?, bytes.bytes(keys.len())?];
+        let weights = one.iter().zip(other).map(|(one, other)| [one.cast_signed(), other.cast_signed()]);
+        let rows = rarities.iter().zip(weights).map(|(rarity, weights)| Row { rarity: *rarity, weights });
+        Some(Self::new(step, bias, &keys.into_iter().zip(rows).collect::<Vec<_>>()))
     }
 
-    /// Numbers in little-endian order, then the features by their keys: by how much each is more than the one before, and
-    /// its row.
+    /// Numbers in little-endian order, then the features by their keys: all keys, all rarities, all weights of each side.
+    /// What is alike stands together, so that it packs well.
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         write_floats(bytes, [self.step].into_iter().chain(self.bias));
-        let mut entries: Vec<_> = self.keys.iter().zip(&self.rows).filter(|(key, _)| **key != 0).collect();
+        let mut entries: Vec<(u32, Row)> = self.keys.iter().copied().zip(self.rows.iter().copied()).collect();
+        entries.retain(|(key, _)| *key != 0);
         entries.sort_unstable();
-        bytes.extend(u32::try_from(entries.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let mut last = 0;
-        for (key, row) in entries {
-            write_small(bytes, key - last);
-            last = *key;
-            bytes.push(row.rarity);
-            bytes.extend(row.weights.map(i8::cast_unsigned));
+        write_ascending(bytes, entries.iter().map(|(key, _)| *key));
+        bytes.extend(entries.iter().map(|(_, row)| row.rarity));
+        for side in 0..SIDES {
+            bytes.extend(entries.iter().map(|(_, row)| row.weights[side].cast_unsigned()));
         }
     }
 
