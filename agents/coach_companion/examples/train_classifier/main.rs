@@ -37,7 +37,7 @@ const JOINED: usize = 4;
 /// One message in so many is also told mistyped.
 const MISTYPED: usize = 4;
 /// Into how many groups the authors are dealt; a group is left out together.
-const GROUPS: usize = 10;
+const GROUPS: usize = 5;
 
 /// How the two readers are heard before it is known how well each hears.
 const UNDECIDED: Decision = Decision { mix: [[0.0, 2.0, 0.4]; SIDES], least: [f32::MAX; SIDES], preference: 0.0 };

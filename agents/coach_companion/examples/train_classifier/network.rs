@@ -15,7 +15,7 @@ use crate::random::Random;
 const EPOCHS: usize = 8;
 const BATCH: usize = 64;
 /// In how many messages a word must be to be known by more than its letters.
-const LEAST: u32 = 7;
+const LEAST: u32 = 10;
 const RATE: f32 = 2e-3;
 /// The share of words that are read by their letters only, so that these learn too.
 const UNKNOWN_WORDS: f32 = 0.15;

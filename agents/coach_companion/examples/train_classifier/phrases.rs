@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use coach_companion::sentinel::classifier::bytes::step_of;
+use coach_companion::sentinel::classifier::bytes::{in_steps, step_of};
 use coach_companion::sentinel::classifier::phrases::{LEAST_LENGTH, Phrases, Row, SIDES, features};
 use coach_companion::sentinel::classifier::{NOTHING, OF_SIDE};
 use coach_companion::sentinel::text::Text;
@@ -12,7 +12,7 @@ use crate::Sample;
 use crate::random::Random;
 
 /// How many features are kept: what the binary can carry.
-const KEPT: usize = 80_000;
+const KEPT: usize = 110_000;
 /// In how many messages a feature must be to be looked at.
 const LEAST: u32 = 3;
 /// What a message on the wrong side costs.
@@ -28,10 +28,8 @@ pub(crate) fn train(samples: &[Sample], random: &mut Random) -> Phrases {
     // Once more, so that those that are kept take over what the others said.
     let (weights, bias) = fit(samples, &kept, random);
     let step = step_of(weights.iter().copied().flatten());
-    #[expect(clippy::cast_possible_truncation, reason = "clamped")]
-    let quantised = |weight: f32| (weight / step).round().clamp(-127.0, 127.0) as i8;
     let row = |((key, rarity), weights): (&(u32, u8), &[f32; SIDES])| {
-        (*key, Row { rarity: *rarity, weights: weights.map(quantised) })
+        (*key, Row { rarity: *rarity, weights: weights.map(|weight| in_steps(weight, step)) })
     };
     let rows: Vec<(u32, Row)> = kept.iter().zip(&weights).map(row).collect();
     Phrases::new(step, bias, &rows)

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use super::OUTCOMES;
 use super::bytes::{Reader, write_floats, write_steps};
-use super::phrases::{finished, hash, letters, place};
+use super::phrases::{self, finished, hash, letters, place};
 use crate::sentinel::text::{Break, Text};
 
 /// How many numbers a word is.
@@ -138,7 +138,7 @@ pub fn tokens(text: &Text) -> (Vec<Token<'_>>, Vec<Range<usize>>) {
 }
 
 fn key(word: &str) -> u32 {
-    finished(hash(12, word))
+    phrases::key(finished(hash(12, word)))
 }
 
 /// Calls back with the row of each three and four letters in a row.
@@ -173,15 +173,11 @@ impl Vocabulary {
 
 impl Parameters {
     pub(super) fn read(bytes: &mut Reader<'_>, words: usize) -> Option<Self> {
-        let mut table = |count: usize| {
-            let [step] = bytes.floats()?;
-            bytes.steps(count, step)
-        };
-        let words = table((words + 1) * WIDTH)?;
-        let letters = table(BUCKETS * WIDTH)?;
-        let filters = table(REACH * WIDTH * FILTERS)?;
+        let words = bytes.steps((words + 1) * WIDTH)?;
+        let letters = bytes.steps(BUCKETS * WIDTH)?;
+        let filters = bytes.steps(REACH * WIDTH * FILTERS)?;
         let filter_bias = bytes.floats()?;
-        let outcomes = (0..FEATURES).map(|_| bytes.floats()).collect::<Option<_>>()?;
+        let outcomes = bytes.steps(FEATURES * OUTCOMES)?.as_chunks().0.to_vec();
         let (bias, largest) = (bytes.floats()?, bytes.floats()?);
         Some(Self { words, letters, filters, filter_bias, outcomes, bias, largest })
     }
@@ -191,7 +187,7 @@ impl Parameters {
         write_steps(bytes, &self.letters);
         write_steps(bytes, &self.filters);
         write_floats(bytes, self.filter_bias);
-        write_floats(bytes, self.outcomes.iter().copied().flatten());
+        write_steps(bytes, self.outcomes.as_flattened());
         write_floats(bytes, self.bias.into_iter().chain(self.largest));
     }
 

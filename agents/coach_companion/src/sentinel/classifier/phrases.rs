@@ -20,12 +20,12 @@ pub const LEAST_LENGTH: f32 = 100.0;
 const KEY_BITS: u32 = 24;
 
 /// In how many steps a feature's rarity is written down, for each power of e.
-const RARITY_STEPS: f32 = 16.0;
+const RARITY_STEPS: f32 = 4.0;
 
 /// What is known of a feature.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
-    /// How rare it is: the logarithm of messages for each message that has it, in sixteenths.
+    /// How rare it is: the logarithm of messages for each message that has it, in quarters.
     pub rarity: u8,
     /// What it says of each side, rarity counted in, in the model's steps.
     pub weights: [i8; SIDES],
@@ -101,9 +101,9 @@ pub(super) fn finished(hash: u32) -> u32 {
     (hash ^ (hash >> 16)).max(1)
 }
 
-/// What a feature is known by. One in two hundred that are not known is taken for another: that costs less than a byte
-/// more for each.
-fn key(hash: u32) -> u32 {
+/// What a feature is known by, and a word. One feature in a hundred and fifty that are not known is taken for another:
+/// that costs less than a byte more for each.
+pub(super) fn key(hash: u32) -> u32 {
     (hash >> (u32::BITS - KEY_BITS)).max(1)
 }
 
