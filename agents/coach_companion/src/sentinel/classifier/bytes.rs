@@ -154,6 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn fractions_are_read_to_half_a_step_and_cut_off_at_the_last() {
+        let numbers: Vec<f32> = (-100_i16..=100).map(|number| f32::from(number) / 100.0).collect();
+        let mut bytes = Vec::new();
+        write_steps(&mut bytes, &numbers);
+        let read = Reader(&bytes).steps(numbers.len()).expect("it was just written");
+        let step = 1.0 / STEPS;
+        assert!(numbers.iter().zip(&read).all(|(number, read)| (number - read).abs() <= step / 1.99), "{read:?}");
+        assert_eq!([5.0, -5.0].map(|number| in_steps(number, step)), [31, -31]);
+        assert_eq!(Reader(&bytes).steps(numbers.len() + 1), None, "one is missing");
+    }
+
+    #[test]
     fn what_is_no_small_number_is_none() {
         assert_eq!(Reader(&[0xff; 4]).small(), None, "it breaks off");
         assert_eq!(Reader(&[0xff, 0xff, 0xff, 0xff, 0x10]).small(), None, "it has more than 32 bits");

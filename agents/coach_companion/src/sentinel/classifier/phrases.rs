@@ -16,7 +16,7 @@ pub const SIDES: usize = 2;
 /// believed.
 pub const LEAST_LENGTH: f32 = 100.0;
 
-/// How many bits of a feature's hash are kept.
+/// How many bits are kept of the hash of a feature, and of a word.
 const KEY_BITS: u32 = 24;
 
 /// In how many steps a feature's rarity is written down, for each power of e.
