@@ -1,7 +1,7 @@
 //! Shows labelled messages to the sentinel and says how good it is.
 //!
 //! ```console
-//! $ cargo run -p coach_companion --bin evaluate -- [held_out|tuning] [--misses] [--html FILE] [--json] [--check]
+//! $ cargo run -p coach_companion --bin evaluate -- [held_out|development|tuning] [--misses] [--html FILE] [--json] [--check]
 //! ```
 
 use std::error::Error;
@@ -11,9 +11,10 @@ use std::process::ExitCode;
 use coach_companion::evaluation::cases::read_folder;
 use coach_companion::evaluation::{Figures, Judged, Thresholds, html, judge, table};
 
-const USAGE: &str = "evaluate [held_out|tuning] [--misses] [--html FILE] [--json] [--check]
+const USAGE: &str = "evaluate [held_out|development|tuning] [--misses] [--html FILE] [--json] [--check]
 
   held_out    the messages that nothing was tuned on; what is evaluated where nothing is said
+  development the messages that nothing was tuned on yet, and that may be looked at
   tuning      the messages that rules and classifier were made from
   --misses    lists every message that was not judged as it should be
   --html      writes a page with the confusion matrix and every miss
@@ -75,12 +76,12 @@ fn asked() -> Result<Option<Asked>, String> {
             "--json" => asked.json = true,
             "--check" => asked.check = true,
             "--html" => asked.html = Some(arguments.next().ok_or("--html needs the name of a file")?),
-            "held_out" | "tuning" => asked.split = Some(argument),
+            "held_out" | "development" | "tuning" => asked.split = Some(argument),
             other => return Err(format!("{other:?} is not known\n\n{USAGE}")),
         }
     }
-    if asked.check && asked.split.as_deref() == Some("tuning") {
-        return Err("the thresholds are for held_out; leave out --check or tuning".to_owned());
+    if let (true, Some(split @ ("development" | "tuning"))) = (asked.check, asked.split.as_deref()) {
+        return Err(format!("the thresholds are for held_out; leave out --check or {split}"));
     }
     Ok(Some(asked))
 }

@@ -11,16 +11,16 @@ pub fn table(split: &str, figures: &Figures, judged: &[Judged], lists_misses: bo
     line(&mut told, "crises noticed at all", figures.crises_noticed);
     line(&mut told, "ordinary talk flagged", figures.false_alarms);
     line(&mut told, "ordinary talk taken for a crisis", figures.false_crises);
-    told.push_str("\nkind                          found            right when first\n");
+    // Writing to a string does not fail.
+    let _ = writeln!(told, "\n{:<26}{:>22}{:>22}", "kind", "found", "right when first");
     for (kind, recall) in &figures.recall_by_kind {
         let precision = figures.precision_by_kind.get(kind).copied().unwrap_or_default();
         let (recall, precision) = (cell(*recall), cell(precision));
-        // Writing to a string does not fail.
-        let _ = writeln!(told, "  {kind:<26}{recall:>18}{precision:>18}");
+        let _ = writeln!(told, "  {kind:<24}{recall:>22}{precision:>22}");
     }
-    told.push_str("\ngroup                         judged as it should be\n");
+    let _ = writeln!(told, "\n{:<26}{:>22}", "group", "judged as it should be");
     for (group, right) in &figures.right_by_group {
-        let _ = writeln!(told, "  {group:<26}{:>18}", cell(*right));
+        let _ = writeln!(told, "  {group:<24}{:>22}", cell(*right));
     }
     let misses: Vec<&Judged> = judged.iter().filter(|judged| !judged.is_right()).collect();
     if lists_misses && !misses.is_empty() {
@@ -36,7 +36,7 @@ pub fn table(split: &str, figures: &Figures, judged: &[Judged], lists_misses: bo
 }
 
 fn line(told: &mut String, what: &str, share: Share) {
-    let _ = writeln!(told, "  {what:<34}{:>18}", cell(share));
+    let _ = writeln!(told, "  {what:<34}{:>22}", cell(share));
 }
 
 fn cell(share: Share) -> String {
