@@ -24,7 +24,7 @@ pub fn table(split: &str, figures: &Figures, judged: &[Judged], lists_misses: bo
     }
     let misses: Vec<&Judged> = judged.iter().filter(|judged| !judged.is_right()).collect();
     if lists_misses && !misses.is_empty() {
-        let _ = writeln!(told, "\n{} misses", misses.len());
+        let _ = writeln!(told, "\nmisses: {}", misses.len());
         for miss in misses {
             let rules: Vec<String> = miss.flags.iter().map(|(kind, rule)| format!("{kind}/{rule}")).collect();
             let found = if rules.is_empty() { "nothing".to_owned() } else { rules.join(", ") };

@@ -45,9 +45,9 @@ fn no_message_is_in_two_splits() {
 
 #[test]
 fn there_are_messages_of_every_kind_and_sort() {
-    let (tuned, held_out) = (cases("tuning"), cases("held_out"));
+    let (tuned, development, held_out) = (cases("tuning"), cases("development"), cases("held_out"));
     assert!(tuned.len() + held_out.len() > 600 && held_out.len() > 200, "{} and {}", tuned.len(), held_out.len());
-    for split in [&tuned, &held_out] {
+    for split in [&tuned, &development, &held_out] {
         let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
         for case in split {
             *of_kind.entry(case.expected.map_or("none", |(kind, _)| kind.as_str())).or_default() += 1;
@@ -158,6 +158,37 @@ fn the_program_prints_the_figures_and_writes_the_page() {
     let written = std::fs::read_to_string(&page).expect("the page");
     std::fs::remove_file(&page).expect("it can go");
     assert!(written.contains("held_out") && written.contains("</table>"));
+}
+
+#[test]
+fn the_thresholds_are_for_no_other_split() {
+    for split in ["development", "tuning"] {
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_evaluate"))
+            .args([split, "--check"])
+            .output()
+            .expect("it runs");
+        assert_eq!(program.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&program.stderr);
+        assert_eq!(said, format!("evaluate: the thresholds are for held_out; leave out --check or {split}\n"));
+    }
+}
+
+/// As many messages as a split may have, so that no number touches the next.
+#[test]
+fn the_table_has_room_for_large_splits() {
+    let says = |says: &str, expected| Case {
+        says: says.to_owned(),
+        expected,
+        group: "plain".to_owned(),
+        file: "made_up".to_owned(),
+    };
+    let crisis = Some((Kind::SelfHarm, Severity::Crisis));
+    let mut judged = vec![judge(says("I want to die", crisis)); 23_018];
+    judged.extend(
+        [("What is for dinner?", None), ("What is for lunch?", crisis)].map(|(text, of)| judge(says(text, of))),
+    );
+    let table = table::table("made_up", &Figures::of(&judged), &judged, true);
+    insta::assert_snapshot!(table);
 }
 
 #[test]
