@@ -145,7 +145,7 @@ fn eval_sends_labelled_messages_to_the_coach_that_runs_and_counts_what_it_flags(
 
     assert!(!status.success() && errors.is_empty(), "{errors}");
     assert!(told.contains("50.0 % (1/2)") && told.contains("0.0 % (0/1)"), "{told}");
-    assert!(told.ends_with("1 misses\n  self_harm crisis, found nothing: the bins go out on a Tuesday\n"), "{told}");
+    assert!(told.ends_with("misses: 1\n  self_harm crisis, found nothing: the bins go out on a Tuesday\n"), "{told}");
 }
 
 #[test]
