@@ -129,6 +129,7 @@ fn an_agent_starts_in_the_environment_it_is_given() {
     for template in ["runtime.yaml", "lambda.yaml"] {
         let about = &read[template];
         assert_eq!(about["defaults"]["ModelId"], DEFAULT_MODEL_ID);
+        let second_opinions = about["defaults"]["SecondOpinions"].as_str().expect("a text");
         let given = about["environments"].as_array().expect("a list");
         assert!(given.len() >= 4, "{template}: {given:?}");
 
@@ -137,14 +138,17 @@ fn an_agent_starts_in_the_environment_it_is_given() {
             let value = match entry[2].as_str().expect("a text") {
                 "${AWS::Region}" => DEFAULT_REGION,
                 "${ModelId}" => DEFAULT_MODEL_ID,
+                "${SecondOpinions}" => second_opinions,
                 "(${Memory.MemoryId} or ${ExistingMemoryId})" => "coach_companion_mem-0123456789",
                 plain => plain,
             };
             Some(value.to_owned())
         });
 
+        let settings = settings.unwrap_or_else(|error| panic!("{template}: {error}"));
         let memory = MemorySettings::AgentCore { memory_id: "coach_companion_mem-0123456789".to_owned() };
-        assert_eq!(settings.map(|settings| settings.memory), Ok(memory), "{template}");
+        assert_eq!(settings.memory, memory, "{template}");
+        assert!(settings.model.second_opinions, "{template}: a coach that is deployed has its second reader");
     }
 }
 

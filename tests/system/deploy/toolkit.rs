@@ -103,7 +103,8 @@ fn both_agents_are_deployed_shown_and_destroyed() {
     let project = Project::packaged();
 
     for agent in AGENTS {
-        let environment = ["--env", "AWS_REGION=eu-west-1", "--env", "DATA_RESIDENCY=eu"];
+        let environment = ["AWS_REGION=eu-west-1", "DATA_RESIDENCY=eu", "SECOND_OPINIONS=on"];
+        let environment = environment.map(|variable| ["--env", variable]).concat();
         project.agentcore(&account, &[&["deploy", "--agent", agent], &environment[..]].concat());
     }
 
@@ -118,6 +119,7 @@ fn both_agents_are_deployed_shown_and_destroyed() {
         assert_eq!((&memory["name"], &memory["days"]), (&json!(format!("{agent}_mem")), &json!(30)));
         assert_eq!(runtime["environment"]["BEDROCK_AGENTCORE_MEMORY_ID"], memory["id"]);
         assert_eq!(runtime["environment"]["DATA_RESIDENCY"], "eu");
+        assert_eq!(runtime["environment"]["SECOND_OPINIONS"], "on");
 
         let code = &runtime["code"];
         let zip = account.operator.order(json!({ "do": "zip", "bucket": code["bucket"], "key": code["prefix"] }));
