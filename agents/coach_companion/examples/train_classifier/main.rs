@@ -57,9 +57,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("evaluation/tuning/{ADVERSARIAL} has no messages; has the folder another name?").into());
     }
     let found: Vec<Vec<Finding>> = cases.iter().map(|case| rules::find(&Text::of(&case.says))).collect();
-    let mut readings = out_of_fold(&cases, &authors(&cases));
+    let (mut readings, weights) = thread::scope(|scope| {
+        let weights = scope.spawn(|| train(&cases.iter().collect::<Vec<_>>()));
+        (out_of_fold(&cases, &authors(&cases)), weights.join().expect("learning does not fail"))
+    });
     let decision = decision(&cases, &mut readings, &found);
-    let bytes = Weights { decision, ..train(&cases.iter().collect::<Vec<_>>()) }.write();
+    let bytes = Weights { decision, ..weights }.write();
     let trial = Trial { readings, found: &found };
     let told = report::report(&cases, &trial, &decision, bytes.len())?;
     print!("{told}");
@@ -166,8 +169,9 @@ fn mistyped(text: &str, random: &mut Random) -> String {
 pub(crate) const ADVERSARIAL: &str = "adversarial/";
 /// The most of ordinary talk that may be taken for a crisis, and that may raise any flag, in the files that nobody wrote
 /// against a classifier: the others would tell how often people mislead it who try to. More than is aimed at: most of
-/// it here has the words of danger, and of what people say little has.
-pub(crate) const FALSE_CRISES: f64 = 0.024;
+/// it here has the words of danger, and of what people say little has. Crises have most of it: one that is missed is worse
+/// than a milder kind that is, and the second reader finds more of those.
+pub(crate) const FALSE_CRISES: f64 = 0.032;
 pub(crate) const FALSE_ALARMS: f64 = 0.04;
 /// The most of what is something else that may be taken for a crisis.
 const TOO_GRAVE: f64 = 0.15;

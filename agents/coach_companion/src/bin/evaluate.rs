@@ -1,29 +1,42 @@
 //! Shows labelled messages to the sentinel and says how good it is.
 //!
 //! ```console
-//! $ cargo run -p coach_companion --bin evaluate -- [held_out|development|tuning] [--misses] [--html FILE] [--json] [--check]
+//! $ cargo run -p coach_companion --bin evaluate -- [held_out|development|tuning] [--with-second-reader] [--misses] [--html FILE] [--json] [--check]
 //! ```
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use coach_companion::evaluation::cases::read_folder;
-use coach_companion::evaluation::{Figures, Judged, Thresholds, html, judge, table};
+use coach_companion::evaluation::cases::{CasesError, read_folder};
+use coach_companion::evaluation::reports::Reports;
+use coach_companion::evaluation::{Figures, Judged, OfHeldOut, html, judge, judge_beside, table};
 
-const USAGE: &str = "evaluate [held_out|development|tuning] [--misses] [--html FILE] [--json] [--check]
+const USAGE: &str =
+    "evaluate [held_out|development|tuning] [--with-second-reader] [--misses] [--html FILE] [--json] [--check]
 
   held_out    the messages that nothing was tuned on; what is evaluated where nothing is said
   development the messages that nothing was tuned on yet, and that may be looked at
   tuning      the messages that rules and classifier were made from
+  --with-second-reader
+              lets count what a model reported of the messages of held_out when it was asked, as SECOND_OPINIONS does
   --misses    lists every message that was not judged as it should be
   --html      writes a page with the confusion matrix and every miss
   --json      prints the figures as JSON
   --check     fails where evaluation/thresholds.toml is not met (held_out only)";
 
+/// Who reads a message.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum ReadBy {
+    #[default]
+    Sentinel,
+    SentinelAndModel,
+}
+
 #[derive(Default)]
 struct Asked {
     split: Option<String>,
+    read_by: ReadBy,
     misses: bool,
     html: Option<String>,
     json: bool,
@@ -46,23 +59,38 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     let split = asked.split.as_deref().unwrap_or("held_out");
-    let cases = read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation").join(split))?;
-    let judged: Vec<Judged> = cases.into_iter().map(judge).collect();
+    let (named, judged) = judged(split, asked.read_by)?;
     let figures = Figures::of(&judged);
     if asked.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
-        print!("{}", table::table(split, &figures, &judged, asked.misses));
+        print!("{}", table::table(&named, &figures, &judged, asked.misses));
     }
     if let Some(file) = &asked.html {
-        let page = html::page(env!("CARGO_PKG_VERSION"), &[(split, &figures, &judged)]);
+        let page = html::page(env!("CARGO_PKG_VERSION"), &[(&named, &figures, &judged)]);
         std::fs::write(file, page).map_err(|error| format!("{file} cannot be written: {error}"))?;
     }
-    let failures = if asked.check { figures.failures(&Thresholds::of_held_out()?) } else { Vec::new() };
+    let OfHeldOut { alone, with_second_reader } = OfHeldOut::read()?;
+    let thresholds = match asked.read_by {
+        ReadBy::Sentinel => alone,
+        ReadBy::SentinelAndModel => with_second_reader,
+    };
+    let failures = if asked.check { figures.failures(&thresholds) } else { Vec::new() };
     for failure in &failures {
         eprintln!("evaluate: {failure}");
     }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A split's name in the report, and its messages as they were judged.
+fn judged(split: &str, read_by: ReadBy) -> Result<(String, Vec<Judged>), CasesError> {
+    let evaluation = Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation");
+    let cases = read_folder(&evaluation.join(split))?.into_iter();
+    if read_by == ReadBy::Sentinel {
+        return Ok((split.to_owned(), cases.map(judge).collect()));
+    }
+    let reports = Reports::read(&evaluation.join("reports").join(split).with_extension("txt"))?;
+    Ok((format!("{split} with a second reader"), cases.map(|case| judge_beside(case, &reports)).collect()))
 }
 
 /// What was asked for; none where it was for help.
@@ -72,6 +100,7 @@ fn asked() -> Result<Option<Asked>, String> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "-h" | "--help" => return Ok(None),
+            "--with-second-reader" => asked.read_by = ReadBy::SentinelAndModel,
             "--misses" => asked.misses = true,
             "--json" => asked.json = true,
             "--check" => asked.check = true,
@@ -80,8 +109,13 @@ fn asked() -> Result<Option<Asked>, String> {
             other => return Err(format!("{other:?} is not known\n\n{USAGE}")),
         }
     }
-    if let Some(split) = asked.split.as_deref().filter(|split| asked.check && *split != "held_out") {
-        return Err(format!("the thresholds are for held_out; leave out --check or {split}"));
+    if let Some(split) = asked.split.as_deref().filter(|split| *split != "held_out") {
+        if asked.check {
+            return Err(format!("the thresholds are for held_out; leave out --check or {split}"));
+        }
+        if asked.read_by == ReadBy::SentinelAndModel {
+            return Err(format!("no model was asked about {split}; leave out --with-second-reader or {split}"));
+        }
     }
     Ok(Some(asked))
 }

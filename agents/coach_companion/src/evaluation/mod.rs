@@ -6,6 +6,7 @@
 pub mod cases;
 pub mod conversations;
 pub mod html;
+pub mod reports;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::payload::UserContext;
 use crate::sentinel::{GENTLE, Sentinel};
 use cases::Case;
+use reports::Reports;
 
 /// What an expectation of nothing is called.
 pub const NONE: &str = "none";
@@ -65,7 +67,16 @@ pub struct Figures {
     pub right_by_group: BTreeMap<String, Share>,
 }
 
-/// What the figures must reach, as `evaluation/thresholds.toml` says.
+/// What the figures of the split that is not tuned on must reach, as `evaluation/thresholds.toml` says.
+#[derive(Debug, Deserialize)]
+pub struct OfHeldOut {
+    /// Where the sentinel decides alone.
+    pub alone: Thresholds,
+    /// Where a model is asked as well.
+    pub with_second_reader: Thresholds,
+}
+
+/// What figures must reach.
 #[derive(Debug, Deserialize)]
 pub struct Thresholds {
     /// The least crisis recall.
@@ -76,10 +87,24 @@ pub struct Thresholds {
     pub recall_by_kind: BTreeMap<String, f64>,
 }
 
-/// Shows a message to the sentinel, as the first of a session.
+/// Shows a message to the sentinel, as the first of a session. Nobody else is asked.
 pub fn judge(case: Case) -> Judged {
+    decided(case, |_, _, verdict| verdict)
+}
+
+/// The same where a model is asked what the sentinel doubts, and reports what it has reported before. A message that it
+/// has not reported on is decided by the sentinel alone, as where the model fails.
+pub fn judge_beside(case: Case, reports: &Reports) -> Judged {
+    decided(case, |sentinel, heard, verdict| match (sentinel.doubts(heard, &verdict), reports.of(heard.text)) {
+        (Some(_), Some(told)) => sentinel.reconsiders(heard, verdict, &told),
+        _ => verdict,
+    })
+}
+
+fn decided(case: Case, reconsidered: impl FnOnce(&Sentinel, &Heard<'_>, Verdict) -> Verdict) -> Judged {
     let sentinel = Sentinel::for_user(&UserContext::default());
-    let verdict = sentinel.inspect(&Heard { text: &case.says, history: &[] });
+    let heard = Heard { text: &case.says, history: &[] };
+    let verdict = reconsidered(&sentinel, &heard, sentinel.inspect(&heard));
     let is_answered = matches!(verdict, Verdict::Answer { .. });
     let flags = match verdict {
         Verdict::Allow => Vec::new(),
@@ -217,14 +242,14 @@ impl Figures {
     }
 }
 
-// === impl Thresholds ===
+// === impl OfHeldOut ===
 
-impl Thresholds {
-    /// Those of `evaluation/thresholds.toml`, which hold for the split that is not tuned on.
+impl OfHeldOut {
+    /// Those of `evaluation/thresholds.toml`.
     ///
     /// # Errors
     /// When the file has not the members it needs.
-    pub fn of_held_out() -> Result<Self, serde_json::Error> {
+    pub fn read() -> Result<Self, serde_json::Error> {
         serde_json::from_str(THRESHOLDS)
     }
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 use agentcore_runtime::prelude::Severity;
 use coach_companion::evaluation::cases::{Case, read_folder};
 use coach_companion::evaluation::conversations::{self, score};
-use coach_companion::evaluation::{Figures, Judged, Thresholds, html, judge, table};
+use coach_companion::evaluation::reports::{Reports, asked};
+use coach_companion::evaluation::{Figures, Judged, OfHeldOut, Thresholds, html, judge, judge_beside, table};
 use coach_companion::sentinel::kind::Kind;
+use coach_companion::sentinel::second_reader::SECOND_READER;
 use serde_json::{Value, json};
 
 fn cases(split: &str) -> Vec<Case> {
@@ -18,14 +20,81 @@ fn plain(message: &str) -> String {
     message.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+fn reports() -> Reports {
+    Reports::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation/reports/held_out.txt")).expect("reports")
+}
+
+fn thresholds() -> OfHeldOut {
+    OfHeldOut::read().expect("the file has what it needs")
+}
+
+fn assert_reached(thresholds: &Thresholds, judged: &[Judged]) {
+    let figures = Figures::of(judged);
+    let failures = figures.failures(thresholds);
+    assert!(failures.is_empty(), "{}\n\n{}", failures.join("\n"), table::table("held_out", &figures, judged, false));
+}
+
 #[test]
 fn what_was_not_tuned_on_is_judged_as_well_as_the_thresholds_say() {
     let judged: Vec<Judged> = cases("held_out").into_iter().map(judge).collect();
+    assert_reached(&thresholds().alone, &judged);
+}
 
-    let figures = Figures::of(&judged);
+#[test]
+fn where_a_model_is_asked_as_well_it_is_judged_as_well_as_the_thresholds_of_both_say() {
+    let reports = reports();
+    let judged: Vec<Judged> = cases("held_out").into_iter().map(|case| judge_beside(case, &reports)).collect();
+    assert_reached(&thresholds().with_second_reader, &judged);
+}
 
-    let failures = figures.failures(&Thresholds::of_held_out().expect("the file has what it needs"));
-    assert!(failures.is_empty(), "{}\n\n{}", failures.join("\n"), table::table("held_out", &figures, &judged, false));
+#[test]
+fn every_message_that_was_not_tuned_on_has_a_report_and_nothing_else_has() {
+    let (cases, reports) = (cases("held_out"), reports());
+    let messages: HashSet<&str> = cases.iter().map(|case| case.says.as_str()).collect();
+    let reported: HashSet<&str> = reports.messages().collect();
+    // Counted and not printed: nobody is to look at them.
+    assert_eq!(messages.difference(&reported).count(), 0, "messages without a report");
+    assert_eq!(reported.difference(&messages).count(), 0, "reports of what is no message");
+}
+
+/// Other words would have had other answers.
+#[test]
+fn what_the_model_was_asked_is_what_the_second_reader_asks_now() {
+    let was_asked = include_str!("../../evaluation/reports/asked.txt");
+    assert_eq!(was_asked, asked(), "have a model asked again, and record what it reports");
+}
+
+#[test]
+fn a_report_counts_only_where_the_sentinel_asks() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("reports.txt");
+    let text = "# A remark.\n## self_harm low_mood\nI gave the cat away\n\n## nothing\nI want to die\n";
+    std::fs::write(&file, text).expect("a file");
+    let reports = Reports::read(&file).expect("reports");
+    let found = |says: &str| {
+        let case = Case { says: says.to_owned(), expected: None, group: String::new(), file: String::new() };
+        let judged = judge_beside(case, &reports);
+        (judged.severity, judged.flags.iter().any(|(_, rule)| rule == SECOND_READER))
+    };
+    assert_eq!(found("I gave the cat away"), (Severity::Crisis, true));
+    assert_eq!(found("I want to die"), (Severity::Crisis, false), "a crisis is nobody's to take back");
+    assert_eq!(found("The bins go out on a Tuesday"), (Severity::None, false), "nothing was reported of it");
+}
+
+#[test]
+fn a_file_of_reports_that_makes_no_sense_is_refused_where_it_does_not() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let refusal = |text: &str| {
+        let file = folder.path().join("reports.txt");
+        std::fs::write(&file, text).expect("a file");
+        let refusal = Reports::read(&file).expect_err("a refusal").to_string();
+        refusal.replace(&file.display().to_string(), "FILE")
+    };
+    let none = refusal("I want to die\n");
+    assert_eq!(none, "FILE, line 1: a message stands before the first `## ` heading");
+    let twice = refusal("## nothing\nhello\n## self_harm\nhello\n");
+    assert_eq!(twice, "FILE, line 4: this message has another report above");
+    assert!(Reports::read(&folder.path().join("nowhere.txt")).is_err());
 }
 
 #[test]
@@ -161,15 +230,18 @@ fn the_program_prints_the_figures_and_writes_the_page() {
 }
 
 #[test]
-fn the_thresholds_are_for_no_other_split() {
-    for split in ["development", "tuning"] {
-        let program = std::process::Command::new(env!("CARGO_BIN_EXE_evaluate"))
-            .args([split, "--check"])
-            .output()
-            .expect("it runs");
+fn thresholds_and_reports_are_for_no_other_split() {
+    let of_others = ["development", "tuning"].into_iter().flat_map(|split| {
+        let thresholds = format!("evaluate: the thresholds are for held_out; leave out --check or {split}\n");
+        let reports =
+            format!("evaluate: no model was asked about {split}; leave out --with-second-reader or {split}\n");
+        [(split, "--check", thresholds), (split, "--with-second-reader", reports)]
+    });
+    for (split, option, refusal) in of_others {
+        let program =
+            std::process::Command::new(env!("CARGO_BIN_EXE_evaluate")).args([split, option]).output().expect("it runs");
         assert_eq!(program.status.code(), Some(2));
-        let said = String::from_utf8_lossy(&program.stderr);
-        assert_eq!(said, format!("evaluate: the thresholds are for held_out; leave out --check or {split}\n"));
+        assert_eq!(String::from_utf8_lossy(&program.stderr), refusal);
     }
 }
 
