@@ -142,10 +142,15 @@ fn eval_sends_labelled_messages_to_the_coach_that_runs_and_counts_what_it_flags(
     let path = folder.path().to_str().expect("a path in UTF-8");
 
     let (status, told, errors) = run(&["eval", "--messages", path, "--endpoint", &aws.endpoint()], &[]);
+    let (_, listed, _) = run(&["eval", "--messages", path, "--misses", "--endpoint", &aws.endpoint()], &[]);
 
     assert!(!status.success() && errors.is_empty(), "{errors}");
+    assert!(!told.contains("the bins"), "nobody is shown a miss who has not asked: {told}");
     assert!(told.contains("50.0 % (1/2)") && told.contains("0.0 % (0/1)"), "{told}");
-    assert!(told.ends_with("misses: 1\n  self_harm crisis, found nothing: the bins go out on a Tuesday\n"), "{told}");
+    assert!(
+        listed.ends_with("misses: 1\n  self_harm crisis, found nothing: the bins go out on a Tuesday\n"),
+        "{listed}"
+    );
 }
 
 #[test]

@@ -124,6 +124,9 @@ pub(crate) struct Eval {
     /// `agents/coach_companion/evaluation/held_out`, each sent in a session of its own
     #[arg(long, value_name = "FOLDER", conflicts_with = "judge")]
     pub(crate) messages: Option<PathBuf>,
+    /// List the messages that were not judged as they should be; whoever looks at those of `held_out` has tuned on it
+    #[arg(long, requires = "messages")]
+    pub(crate) misses: bool,
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
 }

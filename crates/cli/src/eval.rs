@@ -77,7 +77,7 @@ async fn send_messages(folder: &Path, eval: &Eval) -> Result<ExitCode, EvalError
         let nothing = || EvalError::NoMessages(folder.display().to_string());
         return Err(unanswered.into_iter().next().map_or_else(nothing, EvalError::Call));
     }
-    let told = table::table(&folder.display().to_string(), &Figures::of(&judged), &judged, true);
+    let told = table::table(&folder.display().to_string(), &Figures::of(&judged), &judged, eval.misses);
     output::line(told.trim_end()).map_err(CallError::from)?;
     if let Some(first) = unanswered.first() {
         output::line(&format!("\n{} had no answer; the first: {first}", unanswered.len())).map_err(CallError::from)?;

@@ -169,8 +169,8 @@ fn mistyped(text: &str, random: &mut Random) -> String {
 pub(crate) const ADVERSARIAL: &str = "adversarial/";
 /// The most of ordinary talk that may be taken for a crisis, and that may raise any flag, in the files that nobody wrote
 /// against a classifier: the others would tell how often people mislead it who try to. More than is aimed at: most of
-/// it here has the words of danger, and of what people say little has. Crises have most of it: one that is missed is worse
-/// than a milder kind that is, and the second reader finds more of those.
+/// it here has the words of danger, and of what people say little has. Crises have most of it: to miss one is worse than
+/// to miss a milder kind, of which fewer are found for that where no second reader is on.
 pub(crate) const FALSE_CRISES: f64 = 0.032;
 pub(crate) const FALSE_ALARMS: f64 = 0.04;
 /// The most of what is something else that may be taken for a crisis.

@@ -10,16 +10,18 @@ use std::process::ExitCode;
 
 use coach_companion::evaluation::cases::{CasesError, read_folder};
 use coach_companion::evaluation::reports::Reports;
-use coach_companion::evaluation::{Figures, Judged, OfHeldOut, html, judge, judge_beside, table};
+use coach_companion::evaluation::{
+    Figures, HeldOutThresholds, Judged, Thresholds, html, judge, judge_with_reports, table,
+};
 
 const USAGE: &str =
     "evaluate [held_out|development|tuning] [--with-second-reader] [--misses] [--html FILE] [--json] [--check]
 
-  held_out    the messages that nothing was tuned on; what is evaluated where nothing is said
-  development the messages that nothing was tuned on yet, and that may be looked at
+  held_out    the messages that nothing has learned from; what is evaluated where nothing is said
+  development others that nothing has learned from yet, and that may be looked at
   tuning      the messages that rules and classifier were made from
   --with-second-reader
-              lets count what a model reported of the messages of held_out when it was asked, as SECOND_OPINIONS does
+              adds what a model reported of the messages of held_out, as with SECOND_OPINIONS=on (held_out only)
   --misses    lists every message that was not judged as it should be
   --html      writes a page with the confusion matrix and every miss
   --json      prints the figures as JSON
@@ -59,7 +61,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     let split = asked.split.as_deref().unwrap_or("held_out");
-    let (named, judged) = judged(split, asked.read_by)?;
+    let (named, judged) = read(split, asked.read_by)?;
     let figures = Figures::of(&judged);
     if asked.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
@@ -70,27 +72,30 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         let page = html::page(env!("CARGO_PKG_VERSION"), &[(&named, &figures, &judged)]);
         std::fs::write(file, page).map_err(|error| format!("{file} cannot be written: {error}"))?;
     }
-    let OfHeldOut { alone, with_second_reader } = OfHeldOut::read()?;
-    let thresholds = match asked.read_by {
-        ReadBy::Sentinel => alone,
-        ReadBy::SentinelAndModel => with_second_reader,
-    };
-    let failures = if asked.check { figures.failures(&thresholds) } else { Vec::new() };
+    let failures = if asked.check { figures.failures(&thresholds(asked.read_by)?) } else { Vec::new() };
     for failure in &failures {
         eprintln!("evaluate: {failure}");
     }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn thresholds(read_by: ReadBy) -> Result<Thresholds, serde_json::Error> {
+    let HeldOutThresholds { alone, with_second_reader } = HeldOutThresholds::read()?;
+    Ok(match read_by {
+        ReadBy::Sentinel => alone,
+        ReadBy::SentinelAndModel => with_second_reader,
+    })
+}
+
 /// A split's name in the report, and its messages as they were judged.
-fn judged(split: &str, read_by: ReadBy) -> Result<(String, Vec<Judged>), CasesError> {
+fn read(split: &str, read_by: ReadBy) -> Result<(String, Vec<Judged>), CasesError> {
     let evaluation = Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation");
     let cases = read_folder(&evaluation.join(split))?.into_iter();
     if read_by == ReadBy::Sentinel {
         return Ok((split.to_owned(), cases.map(judge).collect()));
     }
     let reports = Reports::read(&evaluation.join("reports").join(split).with_extension("txt"))?;
-    Ok((format!("{split} with a second reader"), cases.map(|case| judge_beside(case, &reports)).collect()))
+    Ok((format!("{split} with a second reader"), cases.map(|case| judge_with_reports(case, &reports)).collect()))
 }
 
 /// What was asked for; none where it was for help.

@@ -69,7 +69,7 @@ pub struct Figures {
 
 /// What the figures of the split that is not tuned on must reach, as `evaluation/thresholds.toml` says.
 #[derive(Debug, Deserialize)]
-pub struct OfHeldOut {
+pub struct HeldOutThresholds {
     /// Where the sentinel decides alone.
     pub alone: Thresholds,
     /// Where a model is asked as well.
@@ -83,6 +83,8 @@ pub struct Thresholds {
     pub crisis_recall: f64,
     /// The most false alarms.
     pub false_alarms: f64,
+    /// The most of ordinary talk that is taken for a crisis.
+    pub false_crises: f64,
     /// The least recall of kinds.
     pub recall_by_kind: BTreeMap<String, f64>,
 }
@@ -94,7 +96,7 @@ pub fn judge(case: Case) -> Judged {
 
 /// The same where a model is asked what the sentinel doubts, and reports what it has reported before. A message that it
 /// has not reported on is decided by the sentinel alone, as where the model fails.
-pub fn judge_beside(case: Case, reports: &Reports) -> Judged {
+pub fn judge_with_reports(case: Case, reports: &Reports) -> Judged {
     decided(case, |sentinel, heard, verdict| match (sentinel.doubts(heard, &verdict), reports.of(heard.text)) {
         (Some(_), Some(told)) => sentinel.reconsiders(heard, verdict, &told),
         _ => verdict,
@@ -221,7 +223,7 @@ impl Figures {
                 failures.push(format!("{what} is {:.4} ({} of {}), not {bound}", share.value(), share.count, share.of));
             }
         };
-        let Self { crisis_recall, false_alarms, .. } = *self;
+        let Self { crisis_recall, false_alarms, false_crises, .. } = *self;
         check(
             "the crisis recall",
             crisis_recall,
@@ -234,6 +236,12 @@ impl Figures {
             false_alarms.value() <= thresholds.false_alarms,
             thresholds.false_alarms,
         );
+        check(
+            "the share of false crises",
+            false_crises,
+            false_crises.value() <= thresholds.false_crises,
+            thresholds.false_crises,
+        );
         for (kind, least) in &thresholds.recall_by_kind {
             let share = self.recall_by_kind.get(kind).copied().unwrap_or_default();
             check(&format!("the recall of {kind}"), share, share.of > 0 && share.value() >= *least, *least);
@@ -242,9 +250,9 @@ impl Figures {
     }
 }
 
-// === impl OfHeldOut ===
+// === impl HeldOutThresholds ===
 
-impl OfHeldOut {
+impl HeldOutThresholds {
     /// Those of `evaluation/thresholds.toml`.
     ///
     /// # Errors

@@ -67,8 +67,13 @@ pub fn question(heard: &Heard<'_>) -> SecondOpinion {
     }
 }
 
+/// What the model may report, as the form names it.
+pub fn labels() -> impl Iterator<Item = &'static str> {
+    DATA.label.iter().map(|label| label.name.as_str())
+}
+
 fn form() -> ToolSpec {
-    let names: Vec<&str> = DATA.label.iter().map(|label| label.name.as_str()).collect();
+    let names: Vec<&str> = labels().collect();
     let described: Vec<String> = DATA.label.iter().map(|label| format!("{}: {}", label.name, label.is)).collect();
     ToolSpec {
         name: REPORT.to_owned(),

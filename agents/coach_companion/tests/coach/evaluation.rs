@@ -7,7 +7,11 @@ use agentcore_runtime::prelude::Severity;
 use coach_companion::evaluation::cases::{Case, read_folder};
 use coach_companion::evaluation::conversations::{self, score};
 use coach_companion::evaluation::reports::{Reports, asked};
-use coach_companion::evaluation::{Figures, Judged, OfHeldOut, Thresholds, html, judge, judge_beside, table};
+use coach_companion::evaluation::{
+    Figures, HeldOutThresholds, Judged, Thresholds, html, judge, judge_with_reports, table,
+};
+use coach_companion::sentinel::GENTLE;
+use coach_companion::sentinel::classifier::RULE;
 use coach_companion::sentinel::kind::Kind;
 use coach_companion::sentinel::second_reader::SECOND_READER;
 use serde_json::{Value, json};
@@ -24,8 +28,8 @@ fn reports() -> Reports {
     Reports::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation/reports/held_out.txt")).expect("reports")
 }
 
-fn thresholds() -> OfHeldOut {
-    OfHeldOut::read().expect("the file has what it needs")
+fn thresholds() -> HeldOutThresholds {
+    HeldOutThresholds::read().expect("the file has what it needs")
 }
 
 fn assert_reached(thresholds: &Thresholds, judged: &[Judged]) {
@@ -43,7 +47,7 @@ fn what_was_not_tuned_on_is_judged_as_well_as_the_thresholds_say() {
 #[test]
 fn where_a_model_is_asked_as_well_it_is_judged_as_well_as_the_thresholds_of_both_say() {
     let reports = reports();
-    let judged: Vec<Judged> = cases("held_out").into_iter().map(|case| judge_beside(case, &reports)).collect();
+    let judged: Vec<Judged> = cases("held_out").into_iter().map(|case| judge_with_reports(case, &reports)).collect();
     assert_reached(&thresholds().with_second_reader, &judged);
 }
 
@@ -66,35 +70,86 @@ fn what_the_model_was_asked_is_what_the_second_reader_asks_now() {
 
 #[test]
 fn a_report_counts_only_where_the_sentinel_asks() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("reports.txt");
-    let text = "# A remark.\n## self_harm low_mood\nI gave the cat away\n\n## nothing\nI want to die\n";
-    std::fs::write(&file, text).expect("a file");
-    let reports = Reports::read(&file).expect("reports");
-    let found = |says: &str| {
-        let case = Case { says: says.to_owned(), expected: None, group: String::new(), file: String::new() };
-        let judged = judge_beside(case, &reports);
+    let file =
+        file_of("# A remark.\n## self_harm low_mood\nThe bins go out on a Tuesday\n\n## medication\nI want to die\n");
+    let reports = Reports::read(file.path()).expect("reports");
+    let seen_by_model = |says: &str| {
+        let judged = judge_with_reports(ordinary(says), &reports);
         (judged.severity, judged.flags.iter().any(|(_, rule)| rule == SECOND_READER))
     };
-    assert_eq!(found("I gave the cat away"), (Severity::Crisis, true));
-    assert_eq!(found("I want to die"), (Severity::Crisis, false), "a crisis is nobody's to take back");
-    assert_eq!(found("The bins go out on a Tuesday"), (Severity::None, false), "nothing was reported of it");
+    assert_eq!(seen_by_model("The bins go out on a Tuesday"), (Severity::Crisis, true));
+    assert_eq!(seen_by_model("I want to die"), (Severity::Crisis, false), "nobody is asked about a crisis");
+}
+
+/// A message that only the classifier fears, and only mildly.
+#[test]
+fn without_a_report_the_sentinel_decides_and_a_report_takes_back_what_it_only_feared() {
+    let is_feared = |case: &Case| {
+        let judged = judge(case.clone());
+        let by_classifier = judged.flags.iter().any(|(_, rule)| rule == RULE);
+        by_classifier
+            && judged.flags.iter().all(|(_, rule)| rule == RULE || rule == GENTLE)
+            && judged.severity < Severity::Crisis
+    };
+    let feared = cases("development").into_iter().find(is_feared).expect("one in 96,000");
+    let nothing = file_of(&format!("## nothing\n{}\n", feared.says));
+
+    let alone = judge_with_reports(feared.clone(), &Reports::default());
+    let beside = judge_with_reports(feared, &Reports::read(nothing.path()).expect("reports"));
+
+    assert!(!alone.flags.is_empty());
+    assert_eq!(beside.flags, []);
 }
 
 #[test]
 fn a_file_of_reports_that_makes_no_sense_is_refused_where_it_does_not() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
     let refusal = |text: &str| {
-        let file = folder.path().join("reports.txt");
-        std::fs::write(&file, text).expect("a file");
-        let refusal = Reports::read(&file).expect_err("a refusal").to_string();
-        refusal.replace(&file.display().to_string(), "FILE")
+        let file = file_of(text);
+        let refusal = Reports::read(file.path()).expect_err("a refusal").to_string();
+        refusal.replace(&file.path().display().to_string(), "FILE")
     };
-    let none = refusal("I want to die\n");
-    assert_eq!(none, "FILE, line 1: a message stands before the first `## ` heading");
-    let twice = refusal("## nothing\nhello\n## self_harm\nhello\n");
-    assert_eq!(twice, "FILE, line 4: this message has another report above");
-    assert!(Reports::read(&folder.path().join("nowhere.txt")).is_err());
+    insta::assert_snapshot!(
+        [
+            "I want to die\n",
+            "## nothing\nhello\n## self_harm\nhello\n",
+            "## selfharm\nhello\n",
+            "## nothing self_harm\nhello\n",
+        ]
+        .map(refusal)
+        .join("\n"),
+        @r#"
+    FILE, line 1: a message stands before the first `## ` heading
+    FILE, line 4: this message has another report above
+    FILE, line 1: "selfharm" is no label of data/second_reader.toml; without any it is `## nothing`
+    FILE, line 1: "nothing" is no label of data/second_reader.toml; without any it is `## nothing`
+    "#
+    );
+    assert!(Reports::read(Path::new("nowhere.txt")).is_err());
+}
+
+fn file_of(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), text).expect("it can be written");
+    file
+}
+
+fn ordinary(says: &str) -> Case {
+    Case { says: says.to_owned(), expected: None, group: "benign".to_owned(), file: "made_up".to_owned() }
+}
+
+/// The floors of one are none of the other: alone the sentinel does not reach those of both.
+#[test]
+fn the_program_checks_what_was_asked_for() {
+    for (options, heading) in
+        [(&["--check"][..], "held_out:"), (&["--check", "--with-second-reader"], "held_out with a second reader:")]
+    {
+        let program =
+            std::process::Command::new(env!("CARGO_BIN_EXE_evaluate")).args(options).output().expect("it runs");
+        assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
+        assert!(String::from_utf8_lossy(&program.stdout).starts_with(heading));
+    }
+    let alone: Vec<Judged> = cases("held_out").into_iter().map(judge).collect();
+    assert!(!Figures::of(&alone).failures(&thresholds().with_second_reader).is_empty());
 }
 
 #[test]
