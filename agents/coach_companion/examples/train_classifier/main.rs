@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("evaluation/tuning/{ADVERSARIAL} has no messages; has the folder another name?").into());
     }
     let found: Vec<Vec<Finding>> = cases.iter().map(|case| rules::find(&Text::of(&case.says))).collect();
+    // What ships has seen every fold, and needs of them only the decision: it is learned beside them.
     let (mut readings, weights) = thread::scope(|scope| {
         let weights = scope.spawn(|| train(&cases.iter().collect::<Vec<_>>()));
         (out_of_fold(&cases, &authors(&cases)), weights.join().expect("learning does not fail"))

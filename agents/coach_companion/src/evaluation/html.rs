@@ -18,7 +18,8 @@ pub fn page(version: &str, splits: &[(&str, &Figures, &[Judged])]) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>How good the sentinel is</title>\
          <style>{STYLE}</style>\n<h1>How good the sentinel is</h1>\n\
-         <p><small>coach_companion {}. Each message was read alone, as the first of a session; no model was asked, except as a heading says.</small></p>\n",
+         <p><small>coach_companion {}. Each message was read alone, as the first of a session; \
+         no model was asked, except as a heading says.</small></p>\n",
         escaped(version)
     );
     for (name, figures, judged) in splits {
